@@ -1,0 +1,65 @@
+//! Points handed to training and evaluation, with what the model is told about each.
+
+/// Some points, one per row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Number of points.
+    pub rows: usize,
+    /// Coordinates of a point.
+    pub dim: usize,
+    /// The coordinates, `rows × dim`, row-major, in model units.
+    pub points: Vec<f64>,
+    /// What the model is told about each point.
+    pub condition: Condition,
+}
+
+/// What the model is told beside the time, one entry per row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// Nothing.
+    None,
+    /// A class, counted from 0.
+    Labels(Vec<usize>),
+    /// A vector, in model units.
+    Vectors {
+        /// Length of one vector.
+        dim: usize,
+        /// The vectors, `rows × dim`, row-major.
+        values: Vec<f64>,
+    },
+}
+
+impl Condition {
+    /// The conditions of the rows named, in that order; a row may be named twice.
+    ///
+    /// # Panics
+    /// When an index is out of range.
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Labels(labels) => Self::Labels(indices.iter().map(|&i| labels[i]).collect()),
+            Self::Vectors { dim, values } => {
+                let values = indices.iter().flat_map(|&i| &values[i * dim..(i + 1) * dim]).copied().collect();
+                Self::Vectors { dim: *dim, values }
+            }
+        }
+    }
+}
+
+/// Which conditions a data set has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionKind {
+    /// None.
+    None,
+    /// One of several classes.
+    Labels {
+        /// Number of classes; labels are below it.
+        classes: usize,
+    },
+    /// A vector.
+    Vectors {
+        /// Its length.
+        dim: usize,
+    },
+}
