@@ -1,0 +1,1 @@
+try{const chosen=localStorage.getItem("thalweg-theme");if(chosen)document.documentElement.dataset.theme=chosen}catch{}
