@@ -1,0 +1,151 @@
+//! Reading recipes: TOML, then overrides, then any serde type, with errors that say where and what was meant.
+//!
+//! The caller's types carry `deny_unknown_fields`, so that a misspelt key is an error and not a default. Overrides are
+//! merged into the parsed document before serde sees it, so `--set` obeys exactly the rules of the file. Serde reports
+//! what it met but seldom where; [`blame`] and [`locate`] find the key and its line.
+
+pub(crate) mod blame;
+pub(crate) mod error;
+pub(crate) mod explain;
+pub(crate) mod key_path;
+pub(crate) mod locate;
+pub(crate) mod nearest;
+pub(crate) mod overrides;
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Table;
+
+use error::{Invalid, Place, RecipeError};
+use explain::Complaint;
+use key_path::KeyPath;
+use overrides::Override;
+
+/// Reads a `T` from TOML `text` with `overrides` applied in order; `origin` is the name used in errors, as a rule the
+/// file's path. Derive `Deserialize` with `deny_unknown_fields`, else misspelt keys pass unseen.
+///
+/// ```
+/// #[derive(Debug, serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Train {
+///     steps: u64,
+/// }
+/// let longer = ["steps=200".parse()?];
+/// let train: Train = thalweg_run::parse("steps = 100", "train.toml", &longer)?;
+/// assert_eq!(train.steps, 200);
+///
+/// let error = thalweg_run::parse::<Train>("step = 100", "train.toml", &[]).unwrap_err();
+/// assert_eq!(error.to_string(), "unknown key `step`: did you mean `steps`? (train.toml:1:1)");
+/// # Ok::<(), thalweg_run::RecipeError>(())
+/// ```
+///
+/// # Errors
+/// Text that is not TOML, an override that does not fit, and whatever `T` refuses, with its line and column.
+pub fn parse<T: DeserializeOwned>(
+    text: &str,
+    origin: &str,
+    overrides: &[Override],
+) -> Result<T, RecipeError> {
+    Document::new(text, origin, overrides)?.read()
+}
+
+/// Writes `value` as TOML, complete (defaults included) and with arrays on one line.
+///
+/// # Panics
+/// If `value` has no TOML form: a map whose keys are not strings, or an integer beyond `i64`.
+pub fn to_toml<T: Serialize>(value: &T) -> String {
+    toml::to_string(value).unwrap_or_else(|error| panic!("a recipe type must have a TOML form: {error}"))
+}
+
+/// A recipe's text with its overrides merged in, kept so that errors found later, by validation or once the data is
+/// known, still get the line of the key they are about.
+#[derive(Clone, Debug)]
+pub struct Document {
+    origin: String,
+    text: String,
+    overrides: Vec<Override>,
+    merged: Table,
+}
+
+impl Document {
+    /// Parses `text` and merges `overrides` into it, the last one winning; `origin` names the text in errors.
+    ///
+    /// # Errors
+    /// Text that is not TOML (duplicate keys included), and overrides that reach into something that is no table.
+    pub fn new(text: &str, origin: &str, overrides: &[Override]) -> Result<Self, RecipeError> {
+        let mut merged: Table = toml::from_str(text).map_err(|error| error::syntax(text, origin, &error))?;
+        for change in overrides {
+            change.apply(&mut merged)?;
+        }
+        Ok(Self { origin: origin.to_owned(), text: text.to_owned(), overrides: overrides.to_vec(), merged })
+    }
+
+    /// Reads the file at `path` as [`Document::new`] reads text.
+    ///
+    /// # Errors
+    /// A missing file, a folder, a file that is not UTF-8, and all errors of [`Document::new`].
+    pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, RecipeError> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| error::unreadable(path, &error))?;
+        Self::new(&text, &origin, overrides)
+    }
+
+    /// The document as a `T`.
+    ///
+    /// # Errors
+    /// Unknown keys and values, wrong types and missing keys, each with the path and the line.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, RecipeError> {
+        let failure = match deserialize::<T>(&self.merged) {
+            Ok(value) => return Ok(value),
+            Err(failure) => failure,
+        };
+        let complaint = Complaint::understand(&failure.message);
+        let retry = |table: &Table| deserialize::<T>(table).err().map(|failure| failure.message);
+        let path = blame::culprit(&self.merged, &failure, &complaint, &retry);
+        Err(complaint.into_error(&path, self.place(&path)))
+    }
+
+    /// Turns the finding of a caller's validation into an error with its place: the same line numbers as [`read`]'s.
+    ///
+    /// [`read`]: Document::read
+    #[must_use]
+    pub fn explain(&self, invalid: &Invalid) -> RecipeError {
+        let path = KeyPath::parse(&invalid.path);
+        RecipeError::Invalid {
+            place: self.place(&path),
+            path: path.to_string(),
+            message: invalid.message.clone(),
+        }
+    }
+
+    /// Where the value at `path` comes from: the last override that set it, else its line, else the nearest thing.
+    fn place(&self, path: &KeyPath) -> Place {
+        let set = |change: &Override| Place::Set { text: change.text().to_owned() };
+        if let Some(change) = self.overrides.iter().rev().find(|change| path.starts_with(change.path())) {
+            return set(change);
+        }
+        let found = locate::position(&self.text, path);
+        if found.depth < path.len() {
+            // Not in the file, so an override of something inside it may have made it.
+            if let Some(change) = self.overrides.iter().rev().find(|change| change.path().starts_with(path)) {
+                return set(change);
+            }
+        }
+        Place::File { origin: self.origin.clone(), line: found.line, column: found.column }
+    }
+}
+
+/// What serde said about a document, and how deep it could say where.
+pub(crate) struct Failure {
+    pub(crate) path: KeyPath,
+    pub(crate) message: String,
+}
+
+fn deserialize<T: DeserializeOwned>(table: &Table) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(toml::Value::Table(table.clone())).map_err(|error| Failure {
+        path: KeyPath::from_serde(error.path()),
+        message: error.inner().message().trim().to_owned(),
+    })
+}

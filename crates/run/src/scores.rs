@@ -1,0 +1,32 @@
+//! `scores.json`: what an evaluation found, in whatever form the evaluation has.
+
+use std::fs;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::RunError;
+use crate::folder::{RunDir, from_json, write_json};
+
+impl RunDir {
+    /// Writes `scores.json`. JSON has no infinities; let their fields go through [`non_finite`](crate::non_finite).
+    ///
+    /// # Errors
+    /// The file system's, and a type without a JSON form.
+    pub fn write_scores<T: Serialize>(&self, scores: &T) -> Result<(), RunError> {
+        write_json(&self.scores_path(), scores)
+    }
+
+    /// Reads `scores.json`, or nothing if the run has not been evaluated.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold a `T`.
+    pub fn read_scores<T: DeserializeOwned>(&self) -> Result<Option<T>, RunError> {
+        let path = self.scores_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).map_err(RunError::io("read", &path))?;
+        from_json(&path, &text).map(Some)
+    }
+}
