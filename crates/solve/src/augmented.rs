@@ -1,0 +1,148 @@
+//! A point that carries running integrals with it: log-density, kinetic energy, Jacobian norm.
+
+use burn::tensor::{Bool, Tensor};
+
+use crate::state::{rows, scaled_rms, untracked, weighted_sum};
+use crate::{Placement, State, Term, Tolerance, to_host};
+
+/// Points together with a few numbers per sample that are integrated along the way.
+///
+/// Likelihoods and their regularisers are plain solves of this state, so there is no second solver for them. A rate has
+/// the same shape: the velocity in `x` and the integrands in `accumulated`.
+///
+/// Error control looks at the root mean square over the coordinates of `x` and at each of the first `controlled`
+/// accumulators by itself, and the largest of these counts: a log-density is as accurate as the tolerance asks however
+/// many coordinates the point has. The accumulators behind them follow without a say in the step size.
+#[derive(Debug, Clone)]
+pub struct Augmented<const D: usize> {
+    /// The points `[batch, ..]`.
+    pub x: Tensor<D>,
+    /// The integrals `[batch, k]`.
+    pub accumulated: Tensor<2>,
+    /// How many of the `k` integrals take part in error control, counted from the first; read from the state, not from
+    /// its rates.
+    pub controlled: usize,
+}
+
+impl<const D: usize> Augmented<D> {
+    /// Points `[batch, ..]` with accumulators `[batch, k]`, all of which take part in error control.
+    ///
+    /// # Panics
+    /// When the two have different numbers of rows.
+    #[must_use]
+    pub fn new(x: Tensor<D>, accumulated: Tensor<2>) -> Self {
+        let [samples, controlled] = accumulated.dims();
+        assert_eq!(x.dims()[0], samples, "points and accumulators must have the same number of rows");
+        Self { x, accumulated, controlled }
+    }
+
+    /// Points with `k` accumulators that start at zero.
+    #[must_use]
+    pub fn zeroed(x: Tensor<D>, k: usize) -> Self {
+        let accumulated = Placement::of(&x).full(0.0, [x.dims()[0], k]);
+        Self::new(x, accumulated)
+    }
+
+    /// The same state with only the first `n` accumulators in error control.
+    ///
+    /// # Panics
+    /// When there are fewer than `n`.
+    #[must_use]
+    pub fn controlling(self, n: usize) -> Self {
+        let k = self.accumulated.dims()[1];
+        assert!(n <= k, "cannot control {n} accumulators of {k}");
+        Self { controlled: n, ..self }
+    }
+
+    /// Accumulator `i` as `[batch]`.
+    #[must_use]
+    pub fn column(&self, i: usize) -> Tensor<1> {
+        self.accumulated.clone().narrow(1, i, 1).reshape([self.accumulated.dims()[0]])
+    }
+
+    /// The norms of the points joined with those of the controlled accumulators, whose error is `[batch, k]`.
+    fn join(
+        &self,
+        points: Tensor<1>,
+        error: &Tensor<2>,
+        next: &Tensor<2>,
+        tolerance: &Tolerance,
+    ) -> Vec<f64> {
+        let batch = self.x.dims()[0];
+        let mut columns = vec![points.reshape([batch, 1])];
+        for i in 0..self.controlled {
+            let column = |tensor: &Tensor<2>| tensor.clone().narrow(1, i, 1);
+            let norm = scaled_rms(column(error), &column(&self.accumulated), &column(next), tolerance);
+            columns.push(norm.reshape([batch, 1]));
+        }
+        let width = columns.len();
+        to_host(&Tensor::cat(columns, 1)).chunks(width).map(largest).collect()
+    }
+}
+
+/// The largest of some norms, or NaN if one is NaN: tensor maxima do not promise the latter.
+fn largest(norms: &[f64]) -> f64 {
+    norms.iter().fold(0.0, |most, &norm| if norm > most || norm.is_nan() { norm } else { most })
+}
+
+impl<const D: usize> State for Augmented<D> {
+    type Rate = Self;
+
+    fn batch(&self) -> usize {
+        self.x.dims()[0]
+    }
+
+    fn placement(&self) -> Placement {
+        Placement::of(&self.x)
+    }
+
+    fn advance(&self, terms: &[Term<'_, Self>]) -> Self {
+        let (points, integrals) = split(terms);
+        Self {
+            x: self.x.advance(&points),
+            accumulated: self.accumulated.advance(&integrals),
+            controlled: self.controlled,
+        }
+    }
+
+    fn error_norms(&self, next: &Self, terms: &[Term<'_, Self>], tolerance: &Tolerance) -> Vec<f64> {
+        let (points, integrals) = split(terms);
+        match (weighted_sum(untracked(&points)), weighted_sum(untracked(&integrals))) {
+            (Some(points), Some(integrals)) => {
+                let points = scaled_rms(points, &self.x, &next.x, tolerance);
+                self.join(points, &integrals, &next.accumulated, tolerance)
+            }
+            _ => vec![0.0; self.batch()],
+        }
+    }
+
+    fn sizes(&self, tolerance: &Tolerance) -> Vec<f64> {
+        let points = scaled_rms(self.x.clone().inner(), &self.x, &self.x, tolerance);
+        self.join(points, &self.accumulated.clone().inner(), &self.accumulated, tolerance)
+    }
+
+    fn choose(mask: &Tensor<1, Bool>, chosen: Self, other: Self) -> Self {
+        Self {
+            x: State::choose(mask, chosen.x, other.x),
+            accumulated: State::choose(mask, chosen.accumulated, other.accumulated),
+            controlled: other.controlled,
+        }
+    }
+
+    fn choose_rate(mask: &Tensor<1, Bool>, chosen: Self, other: Self) -> Self {
+        Self::choose(mask, chosen, other)
+    }
+
+    fn finite(&self) -> Vec<bool> {
+        Tensor::cat(vec![rows(self.x.clone().inner()), self.accumulated.clone().inner()], 1).finite()
+    }
+}
+
+fn split<'a, const D: usize>(
+    terms: &'a [Term<'a, Augmented<D>>],
+) -> (Vec<Term<'a, Tensor<D>>>, Vec<Term<'a, Tensor<2>>>) {
+    let points = terms.iter().map(|term| Term { weight: term.weight.clone(), rate: &term.rate.x });
+    let integrals =
+        terms.iter().map(|term| Term { weight: term.weight.clone(), rate: &term.rate.accumulated });
+    (points.collect(), integrals.collect())
+}
