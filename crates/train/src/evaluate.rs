@@ -1,0 +1,270 @@
+//! Scores of a trained flow (FORMULAS §3, §11): how far its samples are from held-out data, how likely it finds them,
+//! how straight and how costly its paths are.
+//!
+//! Every score says in words how it was found, and stands beside its floor where it has one: an estimate of what a
+//! perfect model reaches with as many points. A score that cannot be computed becomes a warning; the others are kept.
+
+mod distances;
+mod likelihood;
+mod motion;
+mod truth;
+
+use serde::{Deserialize, Serialize};
+use thalweg_data::{Condition, Dataset};
+use thalweg_metrics::{MetricsError, Score, mean_and_standard_error, normal_width};
+use thalweg_run::RunDir;
+use thalweg_solve::Solver;
+
+use crate::error::TrainError;
+use crate::trained::{ConditionRequest, Equation, SampleRequest, Samples, TrainedFlow};
+pub(crate) use likelihood::divergence;
+use truth::HeldOut;
+
+/// The confidence of every interval.
+const CONFIDENCE: f64 = 0.95;
+
+/// What an evaluation does not take from the recipe.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EvaluateOptions {
+    /// The seed of samples, of the choice of held-out points, and of resampling.
+    pub seed: u64,
+    /// The solver of samples and paths, instead of the recipe's. Likelihoods keep theirs.
+    pub solver: Option<Solver>,
+}
+
+/// What an evaluation found, with the points it was found on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// The scores, distances first.
+    pub scores: Vec<Score>,
+    /// What could not be computed and why, and what the reader of the scores must know.
+    pub warnings: Vec<String>,
+    /// The seed that was used.
+    pub seed: u64,
+    /// The solver of samples and paths that was used.
+    pub solver: Solver,
+    /// The samples, under conditions drawn like those of the true points but independently of them; none if sampling
+    /// failed.
+    pub samples: Option<Samples>,
+    /// The held-out points they were compared with.
+    pub truth: Truth,
+}
+
+/// Points of the data that samples are compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Truth {
+    /// The points in data units, row by row.
+    pub points: Vec<f64>,
+    /// Coordinates of a point.
+    pub dim: usize,
+    /// The condition of each, in model units.
+    pub condition: Condition,
+    /// Where they come from, in words.
+    pub origin: &'static str,
+}
+
+impl Truth {
+    /// Number of points.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.points.len() / self.dim
+    }
+}
+
+/// Scores a flow against the data it has learned.
+///
+/// Draws as many samples as `evaluate.samples` says, but at most half as many as there are held-out rows, because the
+/// floor compares two independent halves of them. Sets with a formula give fresh draws of the full size, four pairs of
+/// them for the floors. Each sample gets the condition of a true point, but of none that it is compared with. The cost
+/// is one sampling, one solve for the paths, one likelihood, and for each exact Wasserstein distance an assignment of
+/// that size for the value and one for every pair.
+///
+/// # Errors
+/// When the data are not those the flow was trained on, or cannot give a pair of points, and when not one score could be
+/// computed. What fails alone is a warning.
+pub fn evaluate(
+    flow: &TrainedFlow,
+    dataset: &Dataset,
+    options: &EvaluateOptions,
+) -> Result<Evaluation, TrainError> {
+    if dataset.fingerprint() != flow.summary.fingerprint {
+        return Err(TrainError::DataChanged {
+            found: dataset.fingerprint().to_string(),
+            expected: flow.summary.fingerprint.clone(),
+        });
+    }
+    let settings = &flow.recipe.evaluate;
+    let solver = options.solver.clone().unwrap_or_else(|| settings.solver.clone());
+    let mut tally = Tally::default();
+    let held_out = HeldOut::draw(dataset, settings.samples, options.seed)?;
+    tally.warnings.extend(held_out.warning(settings.samples));
+
+    let source = tally.keep("samples and paths", flow.source(held_out.rows(), options.seed));
+    let request = SampleRequest {
+        number: held_out.rows(),
+        seed: options.seed,
+        condition: ConditionRequest::Given(held_out.conditions.clone()),
+        guidance: settings.guidance,
+        equation: Equation::Flow(solver.clone()),
+    };
+    let samples = source
+        .as_ref()
+        .and_then(|source| tally.keep("samples", flow.sample_from(source, &held_out.conditions, &request)));
+    if let Some(samples) = &samples {
+        distances::score(&mut tally, samples, &held_out, flow, dataset, options.seed);
+    }
+    likelihood::score(&mut tally, flow, dataset, options.seed);
+    if let Some(source) = &source {
+        motion::score(&mut tally, flow, dataset, source, &held_out, &solver);
+    }
+    if let Some(samples) = &samples {
+        tally.scores.push(evaluations(samples, &solver, settings.guidance));
+    }
+
+    let truth = held_out.truth(dataset.normaliser());
+    let Tally { scores, warnings } = tally;
+    if scores.is_empty() {
+        return Err(TrainError::solve("the evaluation", format!("not one score; {}", warnings.join("; "))));
+    }
+    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth })
+}
+
+/// `scores.json`: the scores, and all that is needed to find them again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreFile {
+    /// How the scores were found.
+    pub protocol: Protocol,
+    /// The scores.
+    pub scores: Vec<Score>,
+    /// What is missing, and what to know before trusting them.
+    pub warnings: Vec<String>,
+}
+
+/// What all scores of an evaluation have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// The program and its version.
+    pub created_by: String,
+    /// Steps of training behind the flow.
+    pub step: u64,
+    /// The seed of the evaluation.
+    pub seed: u64,
+    /// Samples, and true points they were compared with.
+    pub samples: usize,
+    /// Where the true points come from.
+    pub truth: String,
+    /// The solver of samples and paths.
+    pub solver: Solver,
+    /// The solver of likelihoods.
+    pub likelihood_solver: Solver,
+    /// Strength of classifier-free guidance of the samples.
+    pub guidance: f64,
+    /// Changes with the data.
+    pub data_fingerprint: String,
+}
+
+/// Writes `scores.json`.
+///
+/// # Errors
+/// What the file system answers.
+pub fn write_scores(run: &RunDir, flow: &TrainedFlow, evaluation: &Evaluation) -> Result<(), TrainError> {
+    let settings = &flow.recipe.evaluate;
+    let protocol = Protocol {
+        created_by: concat!("thalweg ", env!("CARGO_PKG_VERSION")).to_string(),
+        step: flow.step,
+        seed: evaluation.seed,
+        samples: evaluation.truth.rows(),
+        truth: evaluation.truth.origin.to_string(),
+        solver: evaluation.solver.clone(),
+        likelihood_solver: settings.likelihood_solver.clone(),
+        guidance: settings.guidance,
+        data_fingerprint: flow.summary.fingerprint.clone(),
+    };
+    let (scores, warnings) = (evaluation.scores.clone(), evaluation.warnings.clone());
+    Ok(run.write_scores(&ScoreFile { protocol, scores, warnings })?)
+}
+
+/// Scores and warnings so far.
+#[derive(Debug, Default)]
+struct Tally {
+    scores: Vec<Score>,
+    warnings: Vec<String>,
+}
+
+impl Tally {
+    /// Keeps a score, or the reason why there is none.
+    fn add(&mut self, name: &str, score: Result<Score, TrainError>) {
+        let score = self.keep(name, score);
+        self.scores.extend(score);
+    }
+
+    /// Gives back what succeeded, and turns what failed into a warning.
+    fn keep<T>(&mut self, what: &str, result: Result<T, TrainError>) -> Option<T> {
+        result.map_err(|error| self.warnings.push(format!("no {what}: {error}"))).ok()
+    }
+}
+
+/// The mean of `values` with standard error and normal interval, which the protocol then mentions.
+fn mean_score(
+    name: &str,
+    values: &[f64],
+    floor: Option<f64>,
+    protocol: String,
+) -> Result<Score, MetricsError> {
+    let (value, error) = mean_and_standard_error(values)?;
+    let spread = format!("standard error over {} points; interval: normal, 95%", values.len());
+    Ok(Score {
+        name: name.to_string(),
+        value,
+        standard_error: Some(error),
+        interval: Some(normal_interval(value, error)),
+        floor,
+        protocol: format!("{protocol}; {spread}"),
+    })
+}
+
+fn normal_interval(value: f64, standard_error: f64) -> [f64; 2] {
+    let half = normal_width(CONFIDENCE) * standard_error;
+    [value - half, value + half]
+}
+
+fn evaluations(samples: &Samples, solver: &Solver, guidance: f64) -> Score {
+    let mut protocol = format!(
+        "mean evaluations of the network for one of {} samples, rejected steps included; {}",
+        samples.points.len() / samples.dim,
+        words(solver),
+    );
+    if guidance != 1.0 {
+        protocol += &format!("; guidance {guidance} counts twice");
+    }
+    Score {
+        name: "nfe".to_string(),
+        value: samples.evaluations,
+        standard_error: None,
+        interval: None,
+        floor: None,
+        protocol,
+    }
+}
+
+/// A solver in a few words, such as `dopri5, tolerance 1e-5`.
+pub(crate) fn words(solver: &Solver) -> String {
+    use thalweg_solve::Steps;
+    let method = serde_json::to_value(solver.method).ok();
+    let method = method.as_ref().and_then(|name| name.as_str()).unwrap_or("solver");
+    match &solver.steps {
+        Steps::Fixed(steps) => format!("{method}, {steps} equal steps"),
+        Steps::Grid(nodes) => format!("{method}, {} given steps", nodes.len() - 1),
+        Steps::Adaptive { tolerance, .. } if tolerance.relative == tolerance.absolute => {
+            format!("{method}, tolerance {:e}", tolerance.relative)
+        }
+        Steps::Adaptive { tolerance, .. } => {
+            format!(
+                "{method}, tolerance {:e} relative, {:e} absolute",
+                tolerance.relative, tolerance.absolute
+            )
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! From a recipe to a run: objectives, loop, optimiser, average, checkpoints, evaluation, report.
+
+mod ahead;
+mod animation;
+mod average;
+mod error;
+mod evaluate;
+mod field;
+mod gradients;
+mod learning_rate;
+mod objective;
+mod optimizer;
+mod parameters;
+mod prepare;
+mod recipe;
+mod recipes;
+mod report;
+mod session;
+mod state;
+mod summary;
+mod trained;
+mod trainer;
+mod view;
+
+pub use animation::animation;
+pub use average::AverageConfig;
+pub use error::TrainError;
+pub use evaluate::{EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores};
+pub use field::FlowField;
+pub use learning_rate::LearningRate;
+pub use objective::{LikelihoodConfig, ObjectiveConfig, TapeMemory};
+pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub use recipe::{EvaluateConfig, FlowConfig, Recipe, TrainConfig};
+pub use recipes::{EmbeddedRecipe, RECIPES, find_recipe};
+pub use report::write_report;
+pub use session::Session;
+pub use state::TrainState;
+pub use summary::{DataSummary, Scaling};
+pub use trained::{
+    ConditionRequest, Equation, LogDensities, SampleRequest, Samples, TrainedFlow, Trajectories,
+};
+pub use trainer::{Ending, Progress};

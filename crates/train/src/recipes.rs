@@ -1,0 +1,47 @@
+//! The recipes inside the library, so that `thalweg train two-moons` works anywhere.
+
+/// A recipe of ours as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmbeddedRecipe {
+    /// Its name.
+    pub name: &'static str,
+    /// Its TOML.
+    pub text: &'static str,
+}
+
+macro_rules! embedded {
+    ($($name:literal),* $(,)?) => {
+        &[$(EmbeddedRecipe { name: $name, text: include_str!(concat!("../../../recipes/", $name, ".toml")) }),*]
+    };
+}
+
+/// All of them: data sets first, then one for each method, then those that need a file of the user's.
+pub const RECIPES: &[EmbeddedRecipe] = embedded![
+    "two-moons",
+    "eight-gaussians",
+    "moons-from-gaussians",
+    "checkerboard",
+    "pinwheel",
+    "rings",
+    "spirals",
+    "swiss-roll",
+    "gaussian-16d",
+    "conditional-two-moons",
+    "i-cfm",
+    "ot-cfm",
+    "vp",
+    "ve",
+    "sb-cfm",
+    "stochastic-interpolant",
+    "cnf",
+    "tree",
+    "rose",
+    "kin8nm",
+    "protein",
+];
+
+/// The embedded recipe of that name.
+#[must_use]
+pub fn find_recipe(name: &str) -> Option<&'static EmbeddedRecipe> {
+    RECIPES.iter().find(|recipe| recipe.name == name)
+}

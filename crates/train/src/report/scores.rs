@@ -1,0 +1,141 @@
+//! The table of scores, and a sentence on how to read each.
+
+use thalweg_metrics::Score;
+use thalweg_plot::{Cell, Item, Section, Table};
+
+use crate::evaluate::Evaluation;
+
+/// The scores with errors, intervals and floors, and what is missing.
+pub(super) fn section(evaluation: &Evaluation) -> Section {
+    let mut section = Section::new("Scores").text(
+        "Values stand beside their floors: what a perfect model reaches with as many points, as far as true samples \
+         tell. A distance is good when it is near its floor, not when it is near zero; below it there is only luck.",
+    );
+    for warning in &evaluation.warnings {
+        section = section.with(Item::Warning(warning.clone()));
+    }
+    if evaluation.scores.is_empty() {
+        return section.with(Item::Note("There are no scores.".to_string()));
+    }
+    let mut table = Table::new(["score", "value", "95% interval", "how to read it"]);
+    for score in &evaluation.scores {
+        let mut cell = Cell::number(score.value);
+        if let Some(error) = score.standard_error {
+            cell = cell.plus_minus(error);
+        }
+        if let Some(floor) = score.floor {
+            cell = cell.floor(floor);
+        }
+        let interval = score.interval.map(between).unwrap_or_default();
+        table = table.row([score.name.as_str().into(), cell, interval.into(), reading(&score.name).into()]);
+    }
+    let caption = format!(
+        "{} samples, and as many true points ({}); seed {}. Behind ± is the standard error.",
+        evaluation.truth.rows(),
+        evaluation.truth.origin,
+        evaluation.seed
+    );
+    section.with(table.caption(caption))
+}
+
+/// How each score was found; nothing where there are none.
+pub(super) fn protocols(evaluation: &Evaluation) -> Option<Section> {
+    let pairs = evaluation.scores.iter().map(|score| (score.name.clone(), score.protocol.clone()));
+    let section = Section::new("How the scores were found").with(Item::key_values(pairs));
+    (!evaluation.scores.is_empty()).then_some(section)
+}
+
+/// A score for a tile: `0.168 ± 0.010`.
+pub(super) fn with_error(score: &Score) -> String {
+    match score.standard_error.filter(|error| *error > 0.0) {
+        Some(error) => {
+            let decimals = decimals(error);
+            format!("{:.decimals$} ± {error:.decimals$}", score.value).replace('-', "−")
+        }
+        None => short(score.value),
+    }
+}
+
+/// An interval with as many decimals as its width deserves.
+fn between([low, high]: [f64; 2]) -> String {
+    let decimals = decimals(0.25 * (high - low));
+    format!("{low:.decimals$} to {high:.decimals$}").replace('-', "−")
+}
+
+/// Decimals that show two digits of an error.
+fn decimals(error: f64) -> usize {
+    if error > 0.0 { (1.0 - error.log10().floor()).clamp(0.0, 8.0) as usize } else { 3 }
+}
+
+/// Four significant digits at most.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        return "0".to_string();
+    }
+    if !(1e-3..1e6).contains(&size) {
+        return format!("{value:.2e}").replace('-', "−");
+    }
+    let decimals = (3.0 - size.log10().floor()).max(0.0) as usize;
+    let text = format!("{value:.decimals$}").replace('-', "−");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+}
+
+fn reading(name: &str) -> &'static str {
+    match name {
+        "w1" => "Mean distance between samples and true points, paired as cheaply as possible.",
+        "w2" => "Root mean square distance between samples and true points, paired as cheaply as possible.",
+        "sliced-w2" => "The same seen along random directions: cheaper, and with a lower floor.",
+        "mmd2" => "Difference of two clouds as kernels see it; scatters around zero for a perfect model.",
+        "energy" => "Energy distance: zero, up to scatter, only for equal distributions.",
+        "frechet" => "Distance of means and covariances only; blind to shape.",
+        "variance-ratio" => "Below one, samples have lost diversity; above one, they are too wide.",
+        "mode-recall" => "Share of the modes with at least a third of the samples due to them close by.",
+        "precision" => "Share of samples that lie near a mode; the rest lie where there are no data.",
+        "nll" => {
+            "How surprising unseen points are to the model: lower is better, and the truth is beaten only by luck."
+        }
+        "log-density-error" => {
+            "How far the log-density of the model is from the true one at a typical point."
+        }
+        "path-energy" => {
+            "Effort of the way from source to data. Optimal transport takes the least, the floor; less does not arrive."
+        }
+        "npe" => "Effort beyond that of optimal transport, as a share of it; near zero is optimal.",
+        "straightness" => "Effort lost to bends; near zero, a few solver steps are enough.",
+        "nfe" => "Evaluations of the network for a sample: its cost.",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thalweg_metrics::TwoSample;
+
+    #[test]
+    fn every_metric_of_a_recipe_can_be_read() {
+        use TwoSample::{Energy, Frechet, Mmd2, SlicedW2, W1, W2};
+        for metric in [W1, W2, SlicedW2, Mmd2, Energy, Frechet] {
+            assert!(reading(metric.name()).ends_with('.'), "{metric}");
+        }
+    }
+
+    #[test]
+    fn errors_decide_the_digits_of_a_tile() {
+        let score = |value, standard_error| Score {
+            name: String::new(),
+            value,
+            standard_error,
+            interval: None,
+            floor: None,
+            protocol: String::new(),
+        };
+        assert_eq!(with_error(&score(0.167_77, Some(0.0102))), "0.168 ± 0.010");
+        assert_eq!(with_error(&score(-12.43, Some(1.4))), "−12.4 ± 1.4");
+        assert_eq!(with_error(&score(62.0, None)), "62");
+        assert_eq!(with_error(&score(0.25, Some(0.0))), "0.25");
+        assert_eq!(between([-0.000_96, 0.001_75]), "−0.00096 to 0.00175");
+        assert_eq!(between([0.241_9, 0.383_9]), "0.242 to 0.384");
+    }
+}

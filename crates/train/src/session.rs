@@ -1,0 +1,153 @@
+//! Beginning a run, and going on with one.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use thalweg_data::Dataset;
+use thalweg_run::{Document, EventLog, RunDir, RunLock, Sinks, TensorBoard, to_toml};
+
+use crate::error::TrainError;
+use crate::recipe::Recipe;
+use crate::state::TrainState;
+use crate::summary::DataSummary;
+use crate::trained::TrainedFlow;
+use crate::trainer::{Ending, Progress, Training};
+
+/// A run that is being trained: the claim on its folder, and all that the training needs.
+#[derive(Debug)]
+pub struct Session {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// The data.
+    pub dataset: Dataset,
+    /// What the run remembers of them.
+    pub summary: DataSummary,
+    /// The folder.
+    pub run: RunDir,
+    /// Where the training stands.
+    pub state: TrainState,
+    /// What the user should know of before it goes on.
+    pub warnings: Vec<String>,
+    /// Held for as long as the session lives, so that no second process writes the folder.
+    _lock: RunLock,
+}
+
+impl Session {
+    /// Begins a run of `recipe` in the folder `out`. Paths in the recipe are relative to `base`.
+    ///
+    /// # Errors
+    /// When the data cannot be used, or the folder is taken or cannot be written. Nothing is left behind unless the
+    /// folder could be claimed.
+    pub fn begin(recipe: Recipe, base: &Path, out: &Path) -> Result<Self, TrainError> {
+        let dataset = Dataset::load(&recipe.data, recipe.seed, base)?;
+        // Asked for before anything is written, so that too small a table is not found out in a half-made run.
+        dataset.batch(recipe.train.batch, recipe.seed, 0)?;
+        dataset.source_batch(recipe.train.batch, recipe.seed, 0)?;
+        let summary = DataSummary::of(&recipe, &dataset, base)?;
+        recipe.model.validate_for(summary.dim, summary.condition)?;
+        check_size(&recipe, summary.dim)?;
+        let run = RunDir::create(out)?;
+        let lock = run.lock()?;
+        run.write_config(&to_toml(&recipe))?;
+        summary.write(&run)?;
+        let state = TrainState::new(&recipe, &summary);
+        let warnings = constant_columns(&dataset);
+        Ok(Self { recipe, dataset, summary, run, state, warnings, _lock: lock })
+    }
+
+    /// Goes on with the run in the folder `out` from its newest good checkpoint, or from the start where it has none.
+    ///
+    /// # Errors
+    /// When the folder is no run, is being written by another process, or does not fit its data any more.
+    pub fn resume(out: &Path) -> Result<Self, TrainError> {
+        let run = RunDir::open(out)?;
+        let lock = run.lock()?;
+        let recipe = Recipe::read(&Document::open(&run.config_path(), &[])?)?;
+        let remembered = DataSummary::read(&run)?;
+        let dataset = Dataset::load(&recipe.data, recipe.seed, &remembered.base)?;
+        let summary = DataSummary::of(&recipe, &dataset, &remembered.base)?;
+        if summary.fingerprint != remembered.fingerprint {
+            let (found, expected) = (summary.fingerprint, remembered.fingerprint);
+            return Err(TrainError::DataChanged { found, expected });
+        }
+        let latest = run.latest_checkpoint()?;
+        let mut warnings: Vec<String> = latest
+            .skipped
+            .iter()
+            .map(|skipped| format!("skipped a checkpoint: {}", skipped.reason))
+            .collect();
+        warnings.extend(constant_columns(&dataset));
+        let state = match latest.found {
+            Some((_, checkpoint)) => TrainState::from_checkpoint(&recipe, &summary, &checkpoint)?,
+            None => TrainState::new(&recipe, &summary),
+        };
+        Ok(Self { recipe, dataset, summary, run, state, warnings, _lock: lock })
+    }
+
+    /// Trains to the recipe's last step, or until `observe` breaks, telling `sinks` what happens.
+    ///
+    /// [`Session::state`] is that of the last step made, whatever the ending; after an error it is the one before the
+    /// step that failed.
+    ///
+    /// # Errors
+    /// Divergence, with its step and cause; data or disk that fail on the way. Checkpoints already written are intact.
+    pub fn train(
+        &mut self,
+        sinks: &mut Sinks,
+        observe: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Ending, TrainError> {
+        let Self { recipe, dataset, summary, run, state, .. } = self;
+        Training { recipe, dataset, summary, run }.run(state, sinks, observe)
+    }
+
+    /// The flow as it is now: the averaged weights.
+    #[must_use]
+    pub fn flow(&self) -> TrainedFlow {
+        TrainedFlow::of(&self.recipe, &self.summary, &self.state)
+    }
+
+    /// The logs of this run: `events.jsonl` and TensorBoard's file, cut back to where the training stands.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn sinks(&self) -> Result<Sinks, TrainError> {
+        let mut sinks = Sinks::new();
+        let step = self.state.step;
+        let (events, folder) = (self.run.events_path(), self.run.path());
+        if step == 0 {
+            sinks.add("events.jsonl", EventLog::create(&events)?);
+            sinks.add("TensorBoard", TensorBoard::create(folder)?);
+        } else {
+            sinks.add("events.jsonl", EventLog::resume(&events, step)?);
+            sinks.add("TensorBoard", TensorBoard::resume(folder, step)?);
+        }
+        Ok(sinks)
+    }
+}
+
+/// Refuses a network that could not be kept in memory, before it is tried.
+fn check_size(recipe: &Recipe, dim: usize) -> Result<(), TrainError> {
+    let (width, layers) = (recipe.model.width as f64, recipe.model.hidden_layers as f64);
+    let parameters = width * (2.0 * dim as f64 + width * (layers - 1.0));
+    if parameters > MOST_PARAMETERS {
+        let message = format!(
+            "a network of width {width} with {layers} hidden layers has about {parameters:.1e} parameters, more than \
+             fit into memory with their moments; lower `model.width`"
+        );
+        return Err(TrainError::Request(message));
+    }
+    Ok(())
+}
+
+/// Parameters beyond which weights, average, gradients and moments take more than 20 GB.
+const MOST_PARAMETERS: f64 = 1e9;
+
+fn constant_columns(dataset: &Dataset) -> Vec<String> {
+    let columns = &dataset.normaliser().constant_columns;
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "columns {columns:?} do not vary, so the data have no density over them: likelihoods will grow without bound"
+    )]
+}

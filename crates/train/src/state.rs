@@ -1,0 +1,154 @@
+//! All that a training changes from step to step, and its way into a checkpoint and back.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use thalweg_nets::Mlp;
+use thalweg_noise::Noise;
+use thalweg_run::{Checkpoint, CheckpointState, Tensors};
+use thalweg_solve::Placement;
+
+use crate::error::TrainError;
+use crate::optimizer::Optimizer;
+use crate::parameters;
+use crate::recipe::Recipe;
+use crate::summary::DataSummary;
+
+/// The state of a training after `step` steps. With the recipe and the data it determines all that follows.
+#[derive(Debug, Clone)]
+pub struct TrainState {
+    /// The network that is trained; its parameters are leaves of a tape.
+    pub model: Mlp,
+    /// The moving average of its weights, outside any tape.
+    pub average: Mlp,
+    /// The optimiser's moments.
+    pub optimizer: Optimizer,
+    /// Optimiser steps made.
+    pub step: u64,
+    /// The training curve since its last entry.
+    pub window: LossWindow,
+}
+
+/// The losses since the last entry of the training curve, and the lowest entry so far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossWindow {
+    /// Sum of the losses.
+    pub sum: f64,
+    /// Their number.
+    pub count: u64,
+    /// The lowest mean of a whole window; infinite before the first.
+    pub lowest: f64,
+}
+
+impl Default for LossWindow {
+    fn default() -> Self {
+        Self { sum: 0.0, count: 0, lowest: f64::INFINITY }
+    }
+}
+
+impl TrainState {
+    /// The start of a training: weights drawn from the recipe's seed.
+    #[must_use]
+    pub fn new(recipe: &Recipe, summary: &DataSummary) -> Self {
+        let placement = Placement::cpu();
+        let mut noise = Noise::at(recipe.seed, "weights", 0);
+        let average = recipe.model.init(summary.dim, summary.condition, &mut noise, &placement);
+        Self {
+            model: tracked(average.clone()),
+            average,
+            optimizer: Optimizer::new(recipe.train.optimizer.clone()),
+            step: 0,
+            window: LossWindow::default(),
+        }
+    }
+
+    /// The checkpoint of this state.
+    #[must_use]
+    pub fn to_checkpoint(&self, recipe: &Recipe, summary: &DataSummary) -> Checkpoint {
+        let mut shapes = BTreeMap::new();
+        parameters::for_each(&self.model, |name, shape, _| {
+            shapes.insert(name.to_string(), shape.to_vec());
+        });
+        let mut optimizer = Tensors::new();
+        for (prefix, moments) in [("exp_avg", &self.optimizer.first), ("exp_avg_sq", &self.optimizer.second)]
+        {
+            for (name, moment) in moments {
+                if let Some(shape) = shapes.get(name) {
+                    optimizer.insert(format!("{prefix}.{name}"), parameters::host_tensor(moment, shape));
+                }
+            }
+        }
+        let mut state = CheckpointState::new(
+            self.step,
+            recipe.seed,
+            summary.fingerprint.clone(),
+            architecture(recipe, summary),
+        );
+        state.counters = BTreeMap::from([
+            ("optimizer_updates".to_string(), self.optimizer.updates),
+            ("loss_sum_bits".to_string(), self.window.sum.to_bits()),
+            ("loss_count".to_string(), self.window.count),
+            ("loss_lowest_bits".to_string(), self.window.lowest.to_bits()),
+        ]);
+        Checkpoint {
+            model: parameters::to_host(&self.model),
+            average: parameters::to_host(&self.average),
+            optimizer,
+            state,
+        }
+    }
+
+    /// The state that a checkpoint holds.
+    ///
+    /// # Errors
+    /// When the checkpoint is of another network, or was trained on other data.
+    pub fn from_checkpoint(
+        recipe: &Recipe,
+        summary: &DataSummary,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, TrainError> {
+        let saved = &checkpoint.state;
+        saved.require_architecture(&architecture(recipe, summary))?;
+        if saved.data_fingerprint != summary.fingerprint {
+            return Err(TrainError::DataChanged {
+                found: summary.fingerprint.clone(),
+                expected: saved.data_fingerprint.clone(),
+            });
+        }
+        let mut state = Self::new(recipe, summary);
+        state.model = parameters::load(state.model, &checkpoint.model)?;
+        state.average = parameters::load(state.average, &checkpoint.average)?;
+        let placement = Placement::cpu();
+        for (name, tensor) in checkpoint.optimizer.iter() {
+            let value = parameters::from_host(tensor, &placement);
+            if let Some(name) = name.strip_prefix("exp_avg_sq.") {
+                state.optimizer.second.insert(name.to_string(), value);
+            } else if let Some(name) = name.strip_prefix("exp_avg.") {
+                state.optimizer.first.insert(name.to_string(), value);
+            }
+        }
+        let counter = |name: &str| saved.counters.get(name).copied();
+        state.step = saved.step;
+        state.optimizer.updates = counter("optimizer_updates").unwrap_or(saved.step);
+        state.window = LossWindow {
+            sum: counter("loss_sum_bits").map_or(0.0, f64::from_bits),
+            count: counter("loss_count").unwrap_or(0),
+            lowest: counter("loss_lowest_bits").map_or(f64::INFINITY, f64::from_bits),
+        };
+        Ok(state)
+    }
+}
+
+/// A network whose parameters are leaves of a tape.
+#[must_use]
+pub fn tracked(network: Mlp) -> Mlp {
+    network.train()
+}
+
+/// What two networks must share for the weights of one to fit the other.
+#[must_use]
+pub fn architecture(recipe: &Recipe, summary: &DataSummary) -> String {
+    let model = serde_json::to_string(&recipe.model).unwrap_or_default();
+    let condition = serde_json::to_string(&summary.condition).unwrap_or_default();
+    format!("mlp {model} for {} coordinates, condition {condition}", summary.dim)
+}

@@ -1,0 +1,460 @@
+//! A trained flow, ready to be used: samples, trajectories, likelihoods, in the units of the data.
+
+use thalweg_data::{Condition, Dataset, SourceConfig};
+use thalweg_flow::{Divergence, LogLikelihood, PathConfig, Schedule, StochasticSampler, sample};
+use thalweg_nets::{ConditionSpec, Mlp};
+use thalweg_noise::Noise;
+use thalweg_run::{Document, RunDir};
+use thalweg_solve::{Placement, Save, Solver, solve_field, to_host};
+
+use crate::error::TrainError;
+use crate::field::{FlowField, preconditioning};
+use crate::objective::tensor_condition;
+use crate::recipe::Recipe;
+use crate::state::TrainState;
+use crate::summary::DataSummary;
+
+/// Points solved together. A step size shared by the batch depends on the batch, so its size is part of the result.
+const BATCH: usize = 10_000;
+
+/// Most numbers drawn at once: 2 GiB of them.
+const MOST_VALUES: usize = 1 << 28;
+
+/// A network with all that is needed to use it.
+#[derive(Debug, Clone)]
+pub struct TrainedFlow {
+    /// The recipe it was trained by.
+    pub recipe: Recipe,
+    /// What is remembered of its data.
+    pub summary: DataSummary,
+    /// Steps of training behind it.
+    pub step: u64,
+    network: Mlp,
+}
+
+/// What to draw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleRequest {
+    /// How many samples.
+    pub number: usize,
+    /// The seed of source points and conditions.
+    pub seed: u64,
+    /// For which conditions.
+    pub condition: ConditionRequest,
+    /// Strength of classifier-free guidance; 1 is none.
+    pub guidance: f64,
+    /// By which equation.
+    pub equation: Equation,
+}
+
+/// The equation that carries source points to data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Equation {
+    /// The ordinary one.
+    Flow(Solver),
+    /// A stochastic one with the same marginals.
+    Stochastic {
+        /// Strength `η` of its noise.
+        strength: f64,
+        /// Its steps.
+        steps: usize,
+    },
+}
+
+/// For which conditions to draw.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConditionRequest {
+    /// Labels with the frequencies of the training data; nothing for flows without conditions.
+    AsInData,
+    /// One class for all.
+    Label(usize),
+    /// One vector for all, in data units.
+    Vector(Vec<f64>),
+    /// A condition for each sample, in model units.
+    Given(Condition),
+}
+
+/// Samples in data units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Samples {
+    /// The points, row by row.
+    pub points: Vec<f64>,
+    /// Coordinates of a point.
+    pub dim: usize,
+    /// What each was drawn for, in model units.
+    pub condition: Condition,
+    /// Mean evaluations of the network for a sample; guidance counts two for each of the field.
+    pub evaluations: f64,
+}
+
+/// Samples on their way: the same points at several times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trajectories {
+    /// The times.
+    pub times: Vec<f64>,
+    /// The points at each time in data units, row by row.
+    pub points: Vec<Vec<f64>>,
+    /// The squared speed in model units of each point at each time.
+    pub squared_speeds: Vec<Vec<f64>>,
+    /// Coordinates of a point.
+    pub dim: usize,
+}
+
+/// Log-densities in data units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogDensities {
+    /// One for each point, in nats.
+    pub values: Vec<f64>,
+    /// Standard errors over the probes, when there were two or more.
+    pub standard_errors: Option<Vec<f64>>,
+    /// Mean evaluations of the field for a point.
+    pub evaluations: f64,
+}
+
+impl TrainedFlow {
+    /// The flow of the newest good checkpoint of a run, and warnings about newer ones that are not good.
+    ///
+    /// # Errors
+    /// When the folder is no run, or has no checkpoint that can be used.
+    pub fn open(run: &RunDir) -> Result<(Self, Vec<String>), TrainError> {
+        let recipe = Recipe::read(&Document::open(&run.config_path(), &[])?)?;
+        let summary = DataSummary::read(run)?;
+        let latest = run.latest_checkpoint()?;
+        let warnings: Vec<String> = latest
+            .skipped
+            .iter()
+            .map(|skipped| format!("skipped a checkpoint: {}", skipped.reason))
+            .collect();
+        let Some((_, checkpoint)) = latest.found else {
+            let detail = warnings.first().map(|warning| format!(" ({warning})")).unwrap_or_default();
+            return Err(TrainError::NoCheckpoint { run: run.path().to_path_buf(), detail });
+        };
+        let state = TrainState::from_checkpoint(&recipe, &summary, &checkpoint)?;
+        Ok((Self::of(&recipe, &summary, &state), warnings))
+    }
+
+    /// The flow of a training's state: its averaged weights.
+    #[must_use]
+    pub fn of(recipe: &Recipe, summary: &DataSummary, state: &TrainState) -> Self {
+        Self {
+            recipe: recipe.clone(),
+            summary: summary.clone(),
+            step: state.step,
+            network: state.average.clone(),
+        }
+    }
+
+    /// Parameters of the network.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.network.parameter_count()
+    }
+
+    /// The network, in single precision.
+    #[must_use]
+    pub fn network(&self) -> &Mlp {
+        &self.network
+    }
+
+    /// Draws samples.
+    ///
+    /// # Errors
+    /// When the condition does not suit the flow, the equation the path, or the solve fails.
+    pub fn sample(&self, request: &SampleRequest) -> Result<Samples, TrainError> {
+        if request.number.saturating_mul(self.summary.dim) > MOST_VALUES {
+            let most = MOST_VALUES / self.summary.dim;
+            let message = format!(
+                "{} samples do not fit into memory: draw at most {most} at once, with a seed for each part",
+                request.number
+            );
+            return Err(TrainError::Request(message));
+        }
+        self.check_guidance(request.guidance)?;
+        let source = self.source(request.number, request.seed)?;
+        let condition = self.condition(&request.condition, request.number, request.seed)?;
+        self.sample_from(&source, &condition, request)
+    }
+
+    fn check_guidance(&self, guidance: f64) -> Result<(), TrainError> {
+        let refuse = |message: String| Err(TrainError::Request(message));
+        if !guidance.is_finite() {
+            return refuse(format!("guidance must be a finite number, not {guidance}"));
+        }
+        if guidance == 1.0 {
+            return Ok(());
+        }
+        if self.summary.condition == ConditionSpec::None {
+            let message = "this flow was trained without conditions, so there is nothing to be guided by";
+            return refuse(message.to_string());
+        }
+        if self.recipe.model.condition_dropout == 0.0 {
+            let message = "guidance needs a network that has also learned without its condition; train it with \
+                           `model.condition_dropout` above 0";
+            return refuse(message.to_string());
+        }
+        Ok(())
+    }
+
+    /// Draws a sample from each source point, which [`TrainedFlow::source`] gives; the request's number and condition
+    /// are not looked at.
+    ///
+    /// # Errors
+    /// As [`TrainedFlow::sample`].
+    pub fn sample_from(
+        &self,
+        source: &[f64],
+        condition: &Condition,
+        request: &SampleRequest,
+    ) -> Result<Samples, TrainError> {
+        let dim = self.summary.dim;
+        let placement = Placement::cpu();
+        let interval = self.recipe.flow.path.interval();
+        let mut points = Vec::with_capacity(source.len());
+        let (mut evaluations, mut noise) = (0.0, Noise::at(request.seed, "sample-path", 0));
+        for rows in row_ranges(source.len() / dim) {
+            let part = &source[rows.start * dim..rows.end * dim];
+            let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
+            let field = self.field(&self.network, &select(condition, &rows), request.guidance, &placement);
+            let end = match &request.equation {
+                Equation::Flow(solver) => {
+                    let solution = sample(&field, x0, solver, interval)
+                        .map_err(|error| TrainError::solve("sampling", error))?;
+                    let count = solution.evaluations.iter().sum::<usize>() * field.passes();
+                    evaluations += count as f64;
+                    solution.state
+                }
+                Equation::Stochastic { strength, steps } => {
+                    let schedule = self.schedule()?;
+                    let sampler = StochasticSampler { schedule, strength: *strength, steps: *steps };
+                    sampler.validate()?;
+                    evaluations += (rows.len() * steps * field.passes()) as f64;
+                    sampler
+                        .sample(&field, x0, &mut noise)
+                        .map_err(|error| TrainError::solve("stochastic sampling", error))?
+                }
+            };
+            points.extend(to_host(&end));
+        }
+        self.summary.normaliser.normaliser().invert(&mut points);
+        let evaluations = evaluations / (source.len() / dim).max(1) as f64;
+        Ok(Samples { points, dim, condition: condition.clone(), evaluations })
+    }
+
+    /// Follows source points through the flow, with their speeds, at `count` equally spaced times.
+    ///
+    /// # Errors
+    /// When the solve fails.
+    pub fn trajectories(
+        &self,
+        source: &[f64],
+        condition: &Condition,
+        solver: &Solver,
+        count: usize,
+    ) -> Result<Trajectories, TrainError> {
+        let dim = self.summary.dim;
+        let placement = Placement::cpu();
+        let span = self.recipe.flow.path.interval().span();
+        let Save::At(times) = Save::evenly(span, count) else {
+            unreachable!("evenly spaced times are given times")
+        };
+        let mut points = vec![Vec::new(); times.len()];
+        let mut squared_speeds = vec![Vec::new(); times.len()];
+        let normaliser = self.summary.normaliser.normaliser();
+        for rows in row_ranges(source.len() / dim) {
+            let part = &source[rows.start * dim..rows.end * dim];
+            let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
+            let field = self.field(&self.network, &select(condition, &rows), 1.0, &placement);
+            let solution = solve_field(solver, span, x0, &Save::At(times.clone()), &field)
+                .map_err(|error| TrainError::solve("following trajectories", error))?;
+            for (index, (time, x)) in solution.saved.into_iter().enumerate() {
+                use thalweg_solve::VelocityField as _;
+                let velocity = field.velocity(placement.full(time, [rows.len()]), x.clone());
+                squared_speeds[index].extend(to_host(&velocity.square().sum_dim(1)));
+                let mut x = to_host(&x);
+                normaliser.invert(&mut x);
+                points[index].extend(x);
+            }
+        }
+        Ok(Trajectories { times, points, squared_speeds, dim })
+    }
+
+    /// The velocity in data units at points in data units, all at time `t`.
+    ///
+    /// # Errors
+    /// When the condition does not suit the flow.
+    pub fn velocities(&self, points: &[f64], condition: &Condition, t: f64) -> Result<Vec<f64>, TrainError> {
+        use thalweg_solve::VelocityField as _;
+        let dim = self.summary.dim;
+        let placement = Placement::cpu();
+        let mut x = points.to_vec();
+        self.summary.normaliser.normaliser().apply(&mut x);
+        let rows = x.len() / dim;
+        let interval = self.recipe.flow.path.interval();
+        let t = placement.full(t.clamp(interval.start, interval.end), [rows]);
+        let field = self.field(&self.network, condition, 1.0, &placement);
+        let mut velocities = to_host(&field.velocity(t, placement.tensor(&x, [rows, dim])));
+        let deviation = &self.summary.normaliser.deviation;
+        velocities.iter_mut().enumerate().for_each(|(i, v)| *v *= deviation[i % dim]);
+        Ok(velocities)
+    }
+
+    /// The log-density of points in data units, in double precision.
+    ///
+    /// # Errors
+    /// When the source has no density, the points have another dimension, or the solve fails.
+    pub fn log_likelihood(
+        &self,
+        points: &[f64],
+        condition: &Condition,
+        solver: &Solver,
+        divergence: Divergence,
+        seed: u64,
+    ) -> Result<LogDensities, TrainError> {
+        if !self.summary.gaussian_source {
+            let message = "this flow starts from a data set, whose density is not known, so it gives no likelihoods; \
+                           train one with `data.source = { kind = \"gaussian\" }`";
+            return Err(TrainError::Request(message.to_string()));
+        }
+        divergence.validate()?;
+        let dim = self.summary.dim;
+        let placement = Placement::cpu_double();
+        let network = self.network.clone().cast(placement.dtype);
+        let normaliser = self.summary.normaliser.normaliser();
+        let mut x = points.to_vec();
+        normaliser.apply(&mut x);
+        let path = self.recipe.flow.path;
+        let likelihood =
+            LogLikelihood { solver: solver.clone(), divergence, ..LogLikelihood::for_path(&path) };
+        let mut result = LogDensities { values: Vec::new(), standard_errors: None, evaluations: 0.0 };
+        let mut noise = Noise::at(seed, "probes", 0);
+        for rows in row_ranges(x.len() / dim) {
+            let part = placement.tensor::<2>(&x[rows.start * dim..rows.end * dim], [rows.len(), dim]);
+            let field = self.field(&network, &select(condition, &rows), 1.0, &placement);
+            let found = likelihood
+                .evaluate(&field, part, &mut noise)
+                .map_err(|error| TrainError::solve("the likelihood", error))?;
+            result.values.extend(to_host(&found.log_density));
+            if let Some(errors) = found.standard_error {
+                result.standard_errors.get_or_insert_default().extend(to_host(&errors));
+            }
+            result.evaluations += found.evaluations.iter().sum::<usize>() as f64;
+        }
+        let log_determinant = normaliser.log_determinant();
+        result.values.iter_mut().for_each(|value| *value += log_determinant);
+        result.evaluations /= result.values.len().max(1) as f64;
+        Ok(result)
+    }
+
+    /// Source points in model units.
+    ///
+    /// # Errors
+    /// When the source is a data set that cannot be read any more.
+    pub fn source(&self, number: usize, seed: u64) -> Result<Vec<f64>, TrainError> {
+        match &self.recipe.data.source {
+            SourceConfig::Gaussian {} => {
+                let deviation = self.recipe.flow.path.source_deviation();
+                let mut points = Noise::at(seed, "sample-source", 0).normals(number * self.summary.dim);
+                points.iter_mut().for_each(|x| *x *= deviation);
+                Ok(points)
+            }
+            SourceConfig::Set { .. } => {
+                let dataset = Dataset::load(&self.recipe.data, self.recipe.seed, &self.summary.base)?;
+                Ok(dataset.source_draws(number, seed ^ SAMPLES).points)
+            }
+        }
+    }
+
+    /// Conditions for `number` samples, in model units.
+    ///
+    /// # Errors
+    /// When the request does not suit the flow; the message says what it is conditioned on.
+    pub fn condition(
+        &self,
+        request: &ConditionRequest,
+        number: usize,
+        seed: u64,
+    ) -> Result<Condition, TrainError> {
+        let refuse = |message: String| Err(TrainError::Request(message));
+        match (request, self.summary.condition) {
+            (ConditionRequest::Given(condition), _) => Ok(condition.clone()),
+            (ConditionRequest::AsInData, ConditionSpec::None) => Ok(Condition::None),
+            (ConditionRequest::AsInData, ConditionSpec::Labels { .. }) => {
+                let mut noise = Noise::at(seed, "sample-labels", 0);
+                let shares = &self.summary.label_shares;
+                Ok(Condition::Labels((0..number).map(|_| noise.choose(shares)).collect()))
+            }
+            (ConditionRequest::AsInData, ConditionSpec::Vectors { dim }) => refuse(format!(
+                "this flow is conditioned on a vector of {dim} numbers: give one with --condition"
+            )),
+            (ConditionRequest::Label(label), ConditionSpec::Labels { classes }) if *label < classes => {
+                if self.summary.label_shares[*label] == 0.0 {
+                    return refuse(format!(
+                        "class {label} does not occur in the training data, so it was not learned"
+                    ));
+                }
+                Ok(Condition::Labels(vec![*label; number]))
+            }
+            (ConditionRequest::Label(label), ConditionSpec::Labels { classes }) => {
+                refuse(format!("there is no class {label}: this flow knows the classes 0 to {}", classes - 1))
+            }
+            (ConditionRequest::Vector(vector), ConditionSpec::Vectors { dim }) if vector.len() == dim => {
+                let mut values = vector.repeat(number);
+                if let Some(scaling) = &self.summary.condition_normaliser {
+                    scaling.normaliser().apply(&mut values);
+                }
+                Ok(Condition::Vectors { dim, values })
+            }
+            (ConditionRequest::Vector(vector), ConditionSpec::Vectors { dim }) => {
+                refuse(format!("the condition has {} numbers, but this flow takes {dim}", vector.len()))
+            }
+            (_, ConditionSpec::None) => refuse("this flow was trained without conditions".to_string()),
+            (_, ConditionSpec::Labels { classes }) => {
+                refuse(format!("this flow is conditioned on {classes} classes: use --label"))
+            }
+            (_, ConditionSpec::Vectors { dim }) => {
+                refuse(format!("this flow is conditioned on a vector of {dim} numbers: use --condition"))
+            }
+        }
+    }
+
+    fn field<'n>(
+        &self,
+        network: &'n Mlp,
+        condition: &Condition,
+        guidance: f64,
+        placement: &Placement,
+    ) -> FlowField<'n> {
+        let scales = preconditioning(&self.recipe.flow, &self.summary);
+        FlowField::new(network, scales, &tensor_condition(condition, placement), guidance)
+    }
+
+    /// The one-sided schedule that the path is, for stochastic sampling.
+    fn schedule(&self) -> Result<Schedule, TrainError> {
+        let path = self.recipe.flow.path;
+        match path {
+            PathConfig::OneSided { schedule } => Ok(schedule),
+            PathConfig::Linear { sigma: 0.0 } if self.summary.gaussian_source => {
+                Ok(Schedule::Linear { sigma_min: 0.0 })
+            }
+            PathConfig::Trigonometric {} if self.summary.gaussian_source => Ok(Schedule::Cosine {}),
+            _ => Err(TrainError::Request(format!(
+                "stochastic sampling needs the score, which the velocity gives for one-sided paths from a Gaussian \
+                 source; this flow has the {} path{}",
+                path.name(),
+                if self.summary.gaussian_source { "" } else { " and starts from a data set" }
+            ))),
+        }
+    }
+}
+
+/// Turns the seed of samples into one that training does not use.
+const SAMPLES: u64 = 0x7361_6d70_6c65_7300;
+
+fn row_ranges(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..rows).step_by(BATCH).map(move |start| start..(start + BATCH).min(rows))
+}
+
+fn select(condition: &Condition, rows: &std::ops::Range<usize>) -> Condition {
+    let rows: Vec<usize> = rows.clone().collect();
+    condition.select(&rows)
+}

@@ -1,0 +1,189 @@
+//! The training loop.
+//!
+//! One step: take what was prepared ahead, compute the loss and its gradients, clip, update, average. Everything random
+//! is addressed by the step's number, so a training that is killed and resumed makes the same bits as one that was
+//! not. Sinks are told what happens and cannot change it.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use thalweg_data::Dataset;
+use thalweg_run::{Event, RunDir, Sinks};
+
+use crate::ahead::for_each_ahead;
+use crate::average;
+use crate::error::TrainError;
+use crate::gradients;
+use crate::objective::{Objective, ObjectiveConfig};
+use crate::recipe::Recipe;
+use crate::state::TrainState;
+use crate::summary::DataSummary;
+
+/// A window's mean loss counts as divergence when it is further above the lowest than this many times the lowest's
+/// size, which is taken to be at least 10⁻³ for squared errors and 1 for likelihoods, which may be near zero.
+const DIVERGED: f64 = 1e3;
+
+/// What a training works on.
+#[derive(Debug)]
+pub struct Training<'a> {
+    /// What to do.
+    pub recipe: &'a Recipe,
+    /// On what.
+    pub dataset: &'a Dataset,
+    /// What of it the run remembers.
+    pub summary: &'a DataSummary,
+    /// Where checkpoints go.
+    pub run: &'a RunDir,
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps are made.
+    Finished,
+    /// The observer asked to stop; the state is in a checkpoint.
+    Stopped,
+}
+
+/// What an observer is shown after each step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Steps made.
+    pub step: u64,
+    /// Steps of the whole training.
+    pub steps: u64,
+    /// Loss of this step.
+    pub loss: f64,
+}
+
+impl Training<'_> {
+    /// Trains from `state`; see `Session::train`.
+    pub fn run(
+        &self,
+        state: &mut TrainState,
+        sinks: &mut Sinks,
+        mut observe: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Ending, TrainError> {
+        let Recipe { train, seed, name, .. } = self.recipe;
+        let started = Instant::now();
+        sinks.event(&Event::Started {
+            step: state.step,
+            steps: train.steps,
+            seed: *seed,
+            name: name.clone(),
+        });
+        let objective = Objective::new(self.recipe, self.dataset, self.summary)?;
+        let mut ending = Ending::Finished;
+        for_each_ahead(
+            state.step..train.steps,
+            |step| objective.prepare(step),
+            |step, prepared| {
+                let loss = self.step(&objective, state, step, &prepared, sinks)?;
+                let progress = Progress { step: state.step, steps: train.steps, loss };
+                if observe(progress).is_break() && state.step < train.steps {
+                    ending = Ending::Stopped;
+                }
+                if ending == Ending::Stopped || self.is_time(state.step, train.checkpoint_every) {
+                    self.checkpoint(state, sinks)?;
+                }
+                // After the checkpoint, so that nothing is lost should the held-out data fail.
+                if ending == Ending::Finished && self.is_time(state.step, train.validate_every) {
+                    self.validate(&objective, state, sinks)?;
+                }
+                Ok(if ending == Ending::Stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            },
+        )?;
+        if ending == Ending::Finished {
+            sinks.event(&Event::Finished { step: state.step, seconds: started.elapsed().as_secs_f64() });
+        }
+        Ok(ending)
+    }
+
+    fn step(
+        &self,
+        objective: &Objective,
+        state: &mut TrainState,
+        step: u64,
+        prepared: &crate::objective::Prepared,
+        sinks: &mut Sinks,
+    ) -> Result<f64, TrainError> {
+        let train = &self.recipe.train;
+        let (loss, mut gradients) = objective.loss_and_gradients(&state.model, prepared, step)?;
+        let norm = gradients::norm(&gradients);
+        self.check_finite(step, loss, norm)?;
+        if let Some(limit) = train.clip {
+            gradients = gradients::clip(gradients, norm, limit);
+        }
+        let rate = train.learning_rate.at(step, train.steps);
+        state.model = state.optimizer.update(state.model.clone(), gradients, rate);
+        state.step = step + 1;
+        state.average = average::update(&train.average, state.average.clone(), &state.model, state.step);
+        state.window.sum += loss;
+        state.window.count += 1;
+
+        let scalar = |name: &str, value| Event::Scalar { step: state.step, name: name.to_string(), value };
+        if self.is_time(state.step, train.log_every) {
+            let mean = state.window.sum / state.window.count as f64;
+            sinks.event(&scalar("loss", mean));
+            sinks.event(&scalar("learning_rate", rate));
+            sinks.event(&scalar("gradient_norm", norm));
+            self.check_trend(step, mean, state.window.lowest)?;
+            state.window.lowest = state.window.lowest.min(mean);
+            (state.window.sum, state.window.count) = (0.0, 0);
+        }
+        Ok(loss)
+    }
+
+    fn validate(
+        &self,
+        objective: &Objective,
+        state: &TrainState,
+        sinks: &mut Sinks,
+    ) -> Result<(), TrainError> {
+        if let Some(value) = objective.validation_loss(&state.average)? {
+            sinks.event(&Event::Scalar { step: state.step, name: "validation_loss".to_string(), value });
+        }
+        Ok(())
+    }
+
+    /// Whether something that happens every `every` steps happens after step `step`; it always does after the last.
+    fn is_time(&self, step: u64, every: u64) -> bool {
+        step.is_multiple_of(every) || step == self.recipe.train.steps
+    }
+
+    fn checkpoint(&self, state: &TrainState, sinks: &mut Sinks) -> Result<(), TrainError> {
+        let folder = self.run.save_checkpoint(&state.to_checkpoint(self.recipe, self.summary))?;
+        let path = folder.strip_prefix(self.run.path()).unwrap_or(&folder);
+        sinks.event(&Event::Checkpoint { step: state.step, path: path.display().to_string() });
+        self.run.keep_last(self.recipe.train.keep)?;
+        Ok(())
+    }
+
+    fn check_finite(&self, step: u64, loss: f64, norm: f64) -> Result<(), TrainError> {
+        let cause = if !loss.is_finite() {
+            format!("the loss is {loss}")
+        } else if !norm.is_finite() {
+            format!("the gradient has norm {norm} at a loss of {loss:.4}")
+        } else {
+            return Ok(());
+        };
+        Err(self.diverged(step, cause))
+    }
+
+    fn check_trend(&self, step: u64, mean: f64, lowest: f64) -> Result<(), TrainError> {
+        let least = match self.recipe.flow.objective {
+            ObjectiveConfig::FlowMatching => 1e-3,
+            ObjectiveConfig::Likelihood(_) => 1.0,
+        };
+        if lowest.is_finite() && mean - lowest > DIVERGED * lowest.abs().max(least) {
+            return Err(self.diverged(step, format!("the mean loss rose from {lowest:.4} to {mean:.4}")));
+        }
+        Ok(())
+    }
+
+    fn diverged(&self, step: u64, cause: String) -> TrainError {
+        let latest = self.run.latest_checkpoint().ok().and_then(|latest| latest.found);
+        let checkpoint = latest.map(|(_, checkpoint)| checkpoint.state.step);
+        TrainError::Diverged { step: step + 1, cause, checkpoint }
+    }
+}
