@@ -1,0 +1,192 @@
+//! Our side of the speed comparison with PyTorch and torchdiffeq; the protocol is in `bench/README.md`.
+//!
+//! `cargo run --release -p thalweg-bench --example speed -- --weights network.npz --out ours.jsonl --threads 2`
+//!
+//! Every case should run in a process of its own, so that its peak memory is its own: `--case` chooses one.
+#![allow(clippy::print_stderr)]
+
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+use clap::Parser;
+use serde_json::{Value, json};
+use thalweg_bench::{append, load, median_seconds, peak_memory_mib};
+use thalweg_data::Npz;
+use thalweg_flow::LogLikelihood;
+use thalweg_flow::{PathConfig, sample};
+use thalweg_nets::{Condition, ConditionSpec, Mlp, MlpConfig};
+use thalweg_noise::Noise;
+use thalweg_run::{Document, Sinks};
+use thalweg_solve::{Method, Placement, Solver, to_host};
+use thalweg_train::{Recipe, Session};
+
+#[derive(Parser)]
+struct Arguments {
+    /// The network and points that `peers/network.py` wrote.
+    #[arg(long)]
+    weights: PathBuf,
+    /// File of JSON lines to append to.
+    #[arg(long)]
+    out: PathBuf,
+    /// Threads of tensor work.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// One of train/2x64x3x256, train/2x256x3x256, train/64x512x4x4096, sample/float32, likelihood/float32,
+    /// likelihood/float64.
+    #[arg(long)]
+    case: String,
+    /// Timed repetitions of a solve.
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// Timed training steps.
+    #[arg(long, default_value_t = 100)]
+    steps: usize,
+}
+
+const TOLERANCE: f64 = 1e-5;
+/// Steps before the timed ones.
+const WARM_UP: usize = 11;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
+    let (kind, detail) = arguments.case.split_once('/').ok_or("a case is kind/detail")?;
+    let mut record = match kind {
+        "train" => train(detail, arguments.steps)?,
+        "sample" => solve(&arguments, detail, sampling)?,
+        "likelihood" => solve(&arguments, detail, likelihood)?,
+        other => return Err(format!("there is no case {other}").into()),
+    };
+    record["case"] = json!(format!("{}/{}", arguments.case, arguments.threads));
+    record["kind"] = json!(kind);
+    record["library"] = json!("thalweg");
+    record["threads"] = json!(arguments.threads);
+    record["peak_megabytes"] = json!(peak_memory_mib());
+    record["load_average"] = json!(load());
+    eprintln!("{record}");
+    append(&arguments.out, &record)?;
+    Ok(())
+}
+
+/// Whole steps as the trainer makes them, with draws, path, loss, backward, Adam; data drawn afresh on the way.
+fn train(size: &str, steps: usize) -> Result<Value, Box<dyn Error>> {
+    let numbers: Vec<usize> = size.split('x').map(str::parse).collect::<Result<_, _>>()?;
+    let [dim, width, hidden, batch] =
+        numbers.try_into().map_err(|_| "a size is dim x width x hidden x batch")?;
+    let text = format!(
+        r#"
+name = "speed"
+[data]
+target = {{ kind = "random-gaussian", dim = {dim}, condition_number = 1.0 }}
+[model]
+width = {width}
+hidden_layers = {hidden}
+[flow]
+path = {{ kind = "linear", sigma = 0.1 }}
+[train]
+batch = {batch}
+steps = {}
+average = {{ decay = 0.0, warm_up = false }}
+"#,
+        WARM_UP + steps
+    );
+    let recipe = Recipe::read(&Document::new(&text, "speed", &[])?)?;
+    let folder = std::env::temp_dir().join(format!("thalweg-speed-{}", std::process::id()));
+    let mut session = Session::begin(recipe, Path::new("."), &folder)?;
+    let (mut seconds, mut last) = (Vec::new(), Instant::now());
+    session.train(&mut Sinks::new(), |_| {
+        seconds.push(last.elapsed().as_secs_f64());
+        last = Instant::now();
+        ControlFlow::Continue(())
+    })?;
+    std::fs::remove_dir_all(&folder)?;
+    let mut seconds = seconds.split_off(WARM_UP);
+    seconds.sort_by(f64::total_cmp);
+    let at = |share: f64| 1000.0 * seconds[((seconds.len() - 1) as f64 * share) as usize];
+    Ok(json!({
+        "dim": dim, "width": width, "hidden": hidden, "batch": batch, "dtype": "float32", "steps": steps,
+        "milliseconds_median": at(0.5), "milliseconds_low": at(0.1), "milliseconds_high": at(0.9),
+    }))
+}
+
+/// Evaluations, and figures by which to see that both sides solve the same problem.
+type Solved = Result<(f64, Value), Box<dyn Error>>;
+
+fn solve(
+    arguments: &Arguments,
+    dtype: &str,
+    work: fn(&Mlp, &Tensor<2>) -> Solved,
+) -> Result<Value, Box<dyn Error>> {
+    let placement = if dtype == "float64" { Placement::cpu_double() } else { Placement::cpu() };
+    let mut archive = Npz::open(&arguments.weights)?;
+    let points = archive.array("points")?;
+    let mlp = network(&mut archive, &placement)?;
+    let x = placement.tensor::<2>(&points.values, [points.shape[0], points.shape[1]]);
+    let (evaluations, mut record) = work(&mlp, &x)?;
+    let seconds = median_seconds(1, arguments.repeats, || {
+        if let Err(error) = work(&mlp, &x) {
+            panic!("a solve that worked before failed: {error}");
+        }
+    });
+    record["rows"] = json!(points.shape[0]);
+    record["dim"] = json!(points.shape[1]);
+    record["dtype"] = json!(dtype);
+    record["evaluations"] = json!(evaluations);
+    record["seconds_median"] = json!(seconds);
+    Ok(record)
+}
+
+fn sampling(mlp: &Mlp, x: &Tensor<2>) -> Solved {
+    let interval = PathConfig::default().interval();
+    let field = mlp.given(&Condition::None);
+    let solution = sample(&field, x.clone(), &Solver::adaptive(Method::Dopri5, TOLERANCE), interval)?;
+    let end = to_host(&solution.state);
+    let mean = |f: fn(f64) -> f64| end.iter().map(|&x| f(x)).sum::<f64>() / end.len() as f64;
+    let checks = json!({ "end_mean": mean(|x| x), "end_mean_square": mean(|x| x * x) });
+    Ok((solution.mean_evaluations(), checks))
+}
+
+fn likelihood(mlp: &Mlp, x: &Tensor<2>) -> Solved {
+    let solver = Solver::adaptive(Method::Dopri5, TOLERANCE);
+    let likelihood = LogLikelihood { solver, ..LogLikelihood::for_path(&PathConfig::default()) };
+    let found = likelihood.evaluate(&mlp.given(&Condition::None), x.clone(), &mut Noise::new(0))?;
+    let values = to_host(&found.log_density);
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let evaluations = found.evaluations.iter().sum::<usize>() as f64 / values.len() as f64;
+    Ok((evaluations, json!({ "mean_log_density": mean })))
+}
+
+/// The peers' network: SiLU, 3 hidden layers of 256, on (x, t).
+fn network(archive: &mut Npz, placement: &Placement) -> Result<Mlp, Box<dyn Error>> {
+    let config = MlpConfig { width: 256, hidden_layers: 3, ..MlpConfig::default() };
+    let mut values = Vec::new();
+    for layer in 0..=config.hidden_layers {
+        for part in ["weight", "bias"] {
+            values.push(archive.array(&format!("layers.{layer}.{part}"))?);
+        }
+    }
+    let mlp = config.init(2, ConditionSpec::None, &mut Noise::new(0), placement);
+    Ok(mlp.map(&mut Fill { values: values.into_iter(), placement }))
+}
+
+/// Puts arrays into parameters in the order in which both are visited.
+struct Fill<'a, I> {
+    values: I,
+    placement: &'a Placement,
+}
+
+impl<I: Iterator<Item = thalweg_data::Array>> ModuleMapper for Fill<'_, I> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|old| match self.values.next() {
+            Some(array) => {
+                let data = TensorData::new(array.values, old.dims()).convert_dtype(self.placement.dtype);
+                Tensor::from_data(data, (&self.placement.device, self.placement.dtype))
+            }
+            None => old,
+        })
+    }
+}

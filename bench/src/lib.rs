@@ -1,0 +1,60 @@
+//! What the benchmark programs share: JSON lines that can be resumed, medians, peak memory.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::Value;
+
+/// Appends one record to a file of JSON lines.
+///
+/// # Errors
+/// What the file system answers.
+pub fn append(path: &Path, record: &Value) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    writeln!(file, "{record}")
+}
+
+/// The records of a file of JSON lines; a torn last line is left out.
+#[must_use]
+pub fn records(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Whether a record with all these values is there already.
+#[must_use]
+pub fn is_done(records: &[Value], keys: &[(&str, Value)]) -> bool {
+    records.iter().any(|record| keys.iter().all(|(key, value)| record.get(*key) == Some(value)))
+}
+
+/// The median of the seconds that `work` takes, over `times` calls after `warm_up` others.
+pub fn median_seconds(warm_up: usize, times: usize, mut work: impl FnMut()) -> f64 {
+    for _ in 0..warm_up {
+        work();
+    }
+    let mut seconds: Vec<f64> = (0..times)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+/// The most memory this process has had, in MiB, where the system tells.
+#[must_use]
+pub fn peak_memory_mib() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+}
+
+/// The load of the machine during the last minute, to judge a timing by.
+#[must_use]
+pub fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
