@@ -13,6 +13,23 @@ pub struct Batch {
     pub condition: Condition,
 }
 
+impl Batch {
+    /// The rows named, in that order; a row may be named twice.
+    ///
+    /// # Panics
+    /// When an index is out of range.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let point = |&row: &usize| &self.points[row * self.dim..(row + 1) * self.dim];
+        Self {
+            rows: rows.len(),
+            dim: self.dim,
+            points: rows.iter().flat_map(point).copied().collect(),
+            condition: self.condition.select(rows),
+        }
+    }
+}
+
 /// What the model is told beside the time, one entry per row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {

@@ -297,10 +297,5 @@ pub fn tensor_condition(condition: &data::Condition, placement: &Placement) -> C
 fn part_of(batch: &data::Batch, part: usize, parts: usize) -> data::Batch {
     let rows = batch.rows / parts;
     let chosen: Vec<usize> = (part * rows..(part + 1) * rows).collect();
-    data::Batch {
-        rows,
-        dim: batch.dim,
-        points: batch.points[part * rows * batch.dim..(part + 1) * rows * batch.dim].to_vec(),
-        condition: batch.condition.select(&chosen),
-    }
+    batch.select(&chosen)
 }

@@ -62,7 +62,7 @@ impl HeldOut {
             };
             // A split that is used up comes in the order of the file, which may drift from top to bottom.
             let order = Noise::at(seed, "evaluate-halves", 0).permutation(2 * half);
-            let (first, second) = (select(&both, &order[..half]), select(&both, &order[half..]));
+            let (first, second) = (both.select(&order[..half]), both.select(&order[half..]));
             let conditions = second.condition.clone();
             return Ok(Self { pairs: vec![[first, second]], conditions, origin, unseen });
         }
@@ -100,15 +100,5 @@ impl HeldOut {
         let mut points = points.clone();
         normaliser.invert(&mut points);
         Truth { points, dim: *dim, condition: condition.clone(), origin: self.origin }
-    }
-}
-
-fn select(batch: &Batch, rows: &[usize]) -> Batch {
-    let points = rows.iter().flat_map(|&row| &batch.points[row * batch.dim..(row + 1) * batch.dim]);
-    Batch {
-        rows: rows.len(),
-        dim: batch.dim,
-        points: points.copied().collect(),
-        condition: batch.condition.select(rows),
     }
 }
