@@ -45,7 +45,7 @@ pub use read::npz::Npz;
 pub use sets::gaussian::{Gaussian, GaussianConfig, RandomGaussianConfig};
 pub use sets::image::{Aspect, ImageConfig, Ink, Texture};
 pub use sets::mixture::{EightGaussians, GaussianMixture, Modes};
-pub use sets::moons::TwoMoons;
+pub use sets::moons::{Angles, TwoMoons};
 pub use sets::planar::{Checkerboard, Pinwheel, Rings, Spirals, SwissRoll};
 pub use sets::{Column, FileConfig, SetConfig};
 pub use split::Split;

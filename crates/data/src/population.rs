@@ -9,7 +9,7 @@ use crate::batch::{Batch, Condition, ConditionKind};
 use crate::config::ConditionConfig;
 use crate::error::DataError;
 use crate::normaliser::Normaliser;
-use crate::sets::{Opened, Sampler, SetConfig};
+use crate::sets::{Opened, Sampler, SetConfig, draw_each};
 use crate::table::{DataTable, Usage};
 
 /// Points to which the normaliser of a set with a formula is fitted: moments good to about half a percent.
@@ -85,7 +85,9 @@ impl Population {
         let Address { seed, step, streams } = address;
         match self {
             Self::Sampler(sampler) => {
-                Ok(drawn(sampler.as_ref(), rows, &mut Noise::at(seed, streams.draws, step), kind))
+                let mut points = vec![0.0; rows * sampler.dim()];
+                let classes = sampler.draw_batch(&mut Noise::at(seed, streams.draws, step), &mut points);
+                Ok(assembled(sampler.dim(), points, classes, kind))
             }
             Self::Table { table, epochs } => {
                 let train = &table.rows.train;
@@ -177,13 +179,16 @@ impl Epochs {
     }
 }
 
-/// Fresh points, with their classes if `kind` asks for any.
+/// Fresh independent points, with their classes if `kind` asks for any.
 pub(crate) fn drawn(sampler: &dyn Sampler, rows: usize, noise: &mut Noise, kind: ConditionKind) -> Batch {
-    let dim = sampler.dim();
-    let mut points = vec![0.0; rows * dim];
-    let classes = points.chunks_exact_mut(dim).map(|point| sampler.draw(noise, point)).collect();
+    let mut points = vec![0.0; rows * sampler.dim()];
+    let classes = draw_each(sampler, noise, &mut points);
+    assembled(sampler.dim(), points, classes, kind)
+}
+
+fn assembled(dim: usize, points: Vec<f64>, classes: Vec<usize>, kind: ConditionKind) -> Batch {
     let condition = if kind == ConditionKind::None { Condition::None } else { Condition::Labels(classes) };
-    Batch { rows, dim, points, condition }
+    Batch { rows: points.len() / dim, dim, points, condition }
 }
 
 /// Some rows of a table.

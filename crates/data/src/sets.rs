@@ -75,7 +75,7 @@ pub enum Column {
     Name(String),
 }
 
-/// A distribution that draws points one at a time.
+/// A distribution to draw points from.
 pub(crate) trait Sampler: Debug + Send + Sync {
     /// Length of a point.
     fn dim(&self) -> usize {
@@ -89,6 +89,12 @@ pub(crate) trait Sampler: Debug + Send + Sync {
 
     /// Writes one point of length [`Sampler::dim`] and returns its class.
     fn draw(&self, noise: &mut Noise, point: &mut [f64]) -> usize;
+
+    /// Fills a training batch and returns the classes of its points. They may depend on one another, as long as each
+    /// has the law of [`Sampler::draw`].
+    fn draw_batch(&self, noise: &mut Noise, points: &mut [f64]) -> Vec<usize> {
+        draw_each(self, noise, points)
+    }
 
     /// Log-density at a point, where a formula is known; negative infinity outside the support.
     fn log_density(&self, _point: &[f64]) -> Option<f64> {
@@ -109,6 +115,15 @@ pub(crate) trait Sampler: Debug + Send + Sync {
     fn file_values(&self) -> &[f64] {
         &[]
     }
+}
+
+/// Independent points, and their classes.
+pub(crate) fn draw_each<S: Sampler + ?Sized>(
+    sampler: &S,
+    noise: &mut Noise,
+    points: &mut [f64],
+) -> Vec<usize> {
+    points.chunks_exact_mut(sampler.dim()).map(|point| sampler.draw(noise, point)).collect()
 }
 
 /// A set ready to be used.

@@ -15,7 +15,7 @@ fn defaults_are_written_out_and_read_back() {
     let config = parse(r#"{ "target": { "kind": "two-moons" } }"#).unwrap();
     let text = serde_json::to_string(&config).unwrap();
     for part in [
-        r#""target":{"kind":"two-moons","noise":0.2,"scale":3.0,"shift":-1.0}"#,
+        r#""target":{"kind":"two-moons","noise":0.2,"scale":3.0,"shift":-1.0,"angles":"stratified"}"#,
         r#""source":{"kind":"gaussian"}"#,
         r#""condition":{"kind":"none"}"#,
         r#""standardise":false"#,
