@@ -75,7 +75,15 @@ impl MlpConfig {
                 expected: "a probability between 0 and 1",
             });
         }
-        self.activation.validate()?;
+        if let Activation::Softplus { beta } = self.activation
+            && !(beta > 0.0 && beta.is_finite())
+        {
+            return Err(NetError::Config {
+                key: "activation.softplus.beta",
+                value: beta.to_string(),
+                expected: "positive and finite",
+            });
+        }
         self.time.validate()
     }
 

@@ -2,10 +2,15 @@
 //!
 //! The tangent of a layer `a = h·W + b`, `h' = φ(a)` along `dh` is `da = dh·W`, `dh' = φ'(a)·da`: one more matrix
 //! product beside the layer's own, and no graph. Divergences are in the module `divergence`.
+//!
+//! On the CPU all of this is one fused operation of the crate `kernels`. What stands here is the same with ordinary
+//! operations: for other devices, for tangents that are themselves differentiated, and for the tests that compare.
 
 use burn::tensor::Tensor;
+use thalweg_kernels::{Architecture, Perceptron};
 use thalweg_solve::{Tangent, VelocityField};
 
+use crate::MlpConfig;
 use crate::divergence;
 use crate::mlp::{Mlp, Told};
 
@@ -31,6 +36,62 @@ impl<'a> Given<'a> {
             || matches!(&told, Told::Vectors(vectors) if vectors.is_autodiff());
         let shift = (!recorded).then(|| mlp.shift(&told));
         Self { mlp, told, shift, rows }
+    }
+
+    /// The network as an operation of the CPU.
+    fn fused(&self) -> Perceptron {
+        let mlp = self.mlp;
+        let MlpConfig { activation, residual, .. } = mlp.config;
+        Perceptron {
+            architecture: Architecture { activation, residual },
+            weights: mlp.layers.iter().map(|layer| layer.weight.val()).collect(),
+            shift: self.shift(),
+            biases: mlp.layers[1..].iter().map(|layer| layer.bias.val()).collect(),
+        }
+    }
+
+    /// [`velocity`](VelocityField::velocity) with ordinary operations.
+    pub(crate) fn plain_velocity(&self, t: Tensor<1>, x: Tensor<2>) -> Tensor<2> {
+        let mlp = self.mlp;
+        let activation = mlp.config.activation;
+        let mut h = activation.apply(self.first_layer(t, x));
+        for layer in mlp.inner() {
+            h = if mlp.config.residual {
+                h.clone() + activation.apply(layer.forward(h))
+            } else {
+                activation.apply(layer.forward(h))
+            };
+        }
+        mlp.head().forward(h)
+    }
+
+    /// [`velocity_and_tangent`](Tangent::velocity_and_tangent) with ordinary operations.
+    pub(crate) fn plain_velocity_and_tangent(
+        &self,
+        [x, features]: [Tensor<2>; 2],
+        [dx, features_tangent]: [Tensor<2>; 2],
+    ) -> (Tensor<2>, Tensor<2>) {
+        let mlp = self.mlp;
+        let activation = mlp.config.activation;
+        let (mut h, slope) = activation.with_slope(mlp.enter(x, features) + self.shift());
+        let mut dh = slope * mlp.enter(dx, features_tangent);
+        for layer in mlp.inner() {
+            let (change, slope) = activation.with_slope(layer.forward(h.clone()));
+            let change_tangent = slope * layer.tangent(dh.clone());
+            (h, dh) = if mlp.config.residual {
+                (h + change, dh + change_tangent)
+            } else {
+                (change, change_tangent)
+            };
+        }
+        let head = mlp.head();
+        (head.forward(h), head.tangent(dh))
+    }
+
+    /// [`velocity_and_divergence`](Tangent::velocity_and_divergence) with ordinary operations.
+    pub(crate) fn plain_velocity_and_divergence(&self, t: Tensor<1>, x: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+        let (velocity, slopes) = self.velocity_and_slopes(t, x);
+        (velocity, divergence::from_slopes(self.mlp, slopes))
     }
 
     /// The field at `(t, x)` and, in the order of the hidden layers, the slopes `φ'` `[batch, width]`.
@@ -76,17 +137,9 @@ impl<'a> Given<'a> {
 
 impl VelocityField<2> for Given<'_> {
     fn velocity(&self, t: Tensor<1>, x: Tensor<2>) -> Tensor<2> {
-        let mlp = self.mlp;
-        let activation = mlp.config.activation;
-        let mut h = activation.apply(self.first_layer(t, x));
-        for layer in mlp.inner() {
-            h = if mlp.config.residual {
-                h.clone() + activation.apply(layer.forward(h))
-            } else {
-                activation.apply(layer.forward(h))
-            };
-        }
-        mlp.head().forward(h)
+        self.check(&t, &x);
+        let features = self.mlp.time.of(t.clone());
+        self.fused().forward(&x, &features).unwrap_or_else(|| self.plain_velocity(t, x))
     }
 }
 
@@ -101,27 +154,193 @@ impl Tangent<2> for Given<'_> {
         self.check(&t, &x);
         assert!(dt.dims() == t.dims(), "times {:?} have a direction {:?}", t.dims(), dt.dims());
         assert!(dx.dims() == x.dims(), "points {:?} have a direction {:?}", x.dims(), dx.dims());
-        let mlp = self.mlp;
-        let activation = mlp.config.activation;
-
-        let (features, features_tangent) = mlp.time.with_tangent(t, dt);
-        let (mut h, slope) = activation.with_slope(mlp.enter(x, features) + self.shift());
-        let mut dh = slope * mlp.enter(dx, features_tangent);
-        for layer in mlp.inner() {
-            let (change, slope) = activation.with_slope(layer.forward(h.clone()));
-            let change_tangent = slope * layer.tangent(dh.clone());
-            (h, dh) = if mlp.config.residual {
-                (h + change, dh + change_tangent)
-            } else {
-                (change, change_tangent)
-            };
-        }
-        let head = mlp.head();
-        (head.forward(h), head.tangent(dh))
+        let (features, features_tangent) = self.mlp.time.with_tangent(t, dt);
+        let fused = self.fused().with_tangent([&x, &features], [&dx, &features_tangent]);
+        fused.unwrap_or_else(|| self.plain_velocity_and_tangent([x, features], [dx, features_tangent]))
     }
 
     fn velocity_and_divergence(&self, t: Tensor<1>, x: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
-        let (velocity, slopes) = self.velocity_and_slopes(t, x);
-        (velocity, divergence::from_slopes(self.mlp, slopes))
+        self.check(&t, &x);
+        let features = self.mlp.time.of(t.clone());
+        let fused = self.fused().with_divergence(&x, &features);
+        fused.unwrap_or_else(|| self.plain_velocity_and_divergence(t, x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The fused operation against ordinary ones, on random shapes and numbers.
+
+    use burn::tensor::Tensor;
+    use proptest::prelude::*;
+    use thalweg_noise::Noise;
+    use thalweg_solve::{Placement, to_host};
+
+    use super::*;
+    use crate::{Activation, Condition, ConditionSpec, TimeEmbedding};
+
+    const ACTIVATIONS: [Activation; 8] = [
+        Activation::Silu,
+        Activation::Relu,
+        Activation::Elu,
+        Activation::Selu,
+        Activation::Tanh,
+        Activation::Gelu,
+        Activation::Softplus { beta: 1.0 },
+        Activation::Softplus { beta: 20.0 },
+    ];
+
+    #[derive(Debug, Clone)]
+    struct Case {
+        config: MlpConfig,
+        dim: usize,
+        batch: usize,
+        labels: bool,
+        seed: u64,
+    }
+
+    fn cases() -> impl Strategy<Value = Case> {
+        let layers = (1usize..5, 1usize..40, any::<bool>(), 0usize..ACTIVATIONS.len(), any::<bool>());
+        // Batches of one, of a piece, of several pieces with a rest.
+        let rows = prop_oneof![Just(1), 2usize..70, 120usize..140, Just(256), 500usize..600, 1100usize..1200];
+        (layers, rows, 1usize..5, any::<bool>(), any::<u64>()).prop_map(
+            |(layers, batch, dim, labels, seed)| {
+                let (hidden_layers, width, residual, activation, fourier) = layers;
+                let time = if fourier {
+                    TimeEmbedding::Fourier { features: 6, scale: 1.0 }
+                } else {
+                    TimeEmbedding::Concatenate
+                };
+                let activation = ACTIVATIONS[activation];
+                let config =
+                    MlpConfig { hidden_layers, width, residual, activation, time, ..MlpConfig::default() };
+                Case { config, dim, batch, labels, seed }
+            },
+        )
+    }
+
+    struct Setting {
+        mlp: Mlp,
+        condition: Condition,
+        t: Tensor<1>,
+        x: Tensor<2>,
+        direction: Tensor<2>,
+    }
+
+    impl Case {
+        fn setting(&self, placement: &Placement) -> Setting {
+            let Self { dim, batch, seed, .. } = *self;
+            let mut noise = Noise::new(seed);
+            let spec = if self.labels { ConditionSpec::Labels { classes: 3 } } else { ConditionSpec::None };
+            let mlp = self.config.init(dim, spec, &mut noise, placement);
+            let labels: Vec<usize> = (0..batch).map(|_| noise.below(3)).collect();
+            let condition = if self.labels { Condition::labels(&labels) } else { Condition::None };
+            let t: Vec<f64> = (0..batch).map(|_| noise.uniform()).collect();
+            // Read against the grain, so that the values do not lie in the order of the rows.
+            let x = placement.tensor::<2>(&noise.normals(batch * dim), [dim, batch]).transpose();
+            let direction = placement.tensor::<2>(&noise.normals(batch * dim), [dim, batch]).transpose();
+            Setting { mlp, condition, t: placement.tensor(&t, [batch]), x, direction }
+        }
+    }
+
+    fn close<const D: usize>(what: &str, found: &Tensor<D>, expected: &Tensor<D>, tolerance: f64) {
+        assert_eq!(found.dims(), expected.dims(), "{what}");
+        let (found, expected) = (to_host(found), to_host(expected));
+        let size = expected.iter().fold(1e-30f64, |size, x| size.max(x.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() <= tolerance * size,
+                "{what}: {found} against {expected}, of {size}"
+            );
+        }
+    }
+
+    fn compare(case: &Case, placement: &Placement, tolerance: f64) {
+        let Setting { mlp, condition, t, x, direction } = case.setting(placement);
+        let given = mlp.given(&condition);
+        let fused = given.fused();
+        let features = mlp.time.of(t.clone());
+        let velocity = fused.forward(&x, &features).expect("the CPU has the operation");
+        close("velocity", &velocity, &given.plain_velocity(t.clone(), x.clone()), tolerance);
+
+        let dt = t.ones_like();
+        let (_, df) = mlp.time.with_tangent(t.clone(), dt);
+        let (velocity, tangent) = fused.with_tangent([&x, &features], [&direction, &df]).unwrap();
+        let expected =
+            given.plain_velocity_and_tangent([x.clone(), features.clone()], [direction.clone(), df]);
+        close("velocity beside the tangent", &velocity, &expected.0, tolerance);
+        close("tangent", &tangent, &expected.1, tolerance);
+
+        let (velocity, divergence) = fused.with_divergence(&x, &features).unwrap();
+        let expected = given.plain_velocity_and_divergence(t.clone(), x.clone());
+        close("velocity beside the divergence", &velocity, &expected.0, tolerance);
+        close("divergence", &divergence, &expected.1, 4.0 * tolerance);
+    }
+
+    fn on_tape(mut mlp: Mlp) -> Mlp {
+        use burn::module::Param;
+
+        for layer in &mut mlp.layers {
+            layer.weight = Param::from_tensor(layer.weight.val().autodiff().require_grad());
+            layer.bias = Param::from_tensor(layer.bias.val().autodiff().require_grad());
+        }
+        mlp.labels = mlp.labels.map(|labels| Param::from_tensor(labels.val().autodiff().require_grad()));
+        mlp
+    }
+
+    /// Gradients of all parameters and of the point, for an output weighted at random.
+    fn gradients(
+        case: &Case,
+        placement: &Placement,
+        velocity: impl Fn(&Given, Tensor<1>, Tensor<2>) -> Tensor<2>,
+    ) -> Vec<Tensor<1>> {
+        let Setting { mlp, condition, t, x, direction } = case.setting(placement);
+        let mlp = on_tape(mlp);
+        let x = x.autodiff().require_grad();
+        let loss = (velocity(&mlp.given(&condition), t, x.clone()) * direction).sum();
+        let mut tape = loss.backward();
+        let mut all = vec![flat(x.grad(&tape).unwrap())];
+        for layer in &mlp.layers {
+            all.push(flat(layer.weight.val().grad_remove(&mut tape).unwrap()));
+            all.push(flat(layer.bias.val().grad_remove(&mut tape).unwrap()));
+        }
+        if let Some(labels) = &mlp.labels {
+            all.push(flat(labels.val().grad_remove(&mut tape).unwrap()));
+        }
+        all
+    }
+
+    fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+        let count = tensor.shape().num_elements();
+        tensor.reshape([count])
+    }
+
+    fn compare_gradients(case: &Case, placement: &Placement, tolerance: f64) {
+        let fused = gradients(case, placement, |given, t, x| {
+            let features = given.mlp.time.of(t);
+            given.fused().forward(&x, &features).expect("the CPU has the operation")
+        });
+        let plain = gradients(case, placement, |given, t, x| given.plain_velocity(t, x));
+        assert_eq!(fused.len(), plain.len());
+        for (index, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
+            close(&format!("gradient {index}"), fused, plain, tolerance);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn fused_and_plain_agree_in_double_precision(case in cases()) {
+            // The plain softplus and GELU are good to about 1e-9.
+            compare(&case, &Placement::cpu_double(), 1e-8);
+            compare_gradients(&case, &Placement::cpu_double(), 1e-8);
+        }
+
+        #[test]
+        fn fused_and_plain_agree_in_single_precision(case in cases()) {
+            compare(&case, &Placement::cpu(), 3e-5);
+            compare_gradients(&case, &Placement::cpu(), 1e-4);
+        }
     }
 }

@@ -20,7 +20,6 @@
 //! assert_eq!((velocity.dims(), divergence.dims()), ([2, 2], [2]));
 //! ```
 
-mod activation;
 mod condition;
 mod config;
 mod divergence;
@@ -31,11 +30,11 @@ mod linear;
 mod mlp;
 mod time;
 
-pub use activation::Activation;
 pub use condition::{Condition, ConditionSpec};
 pub use config::MlpConfig;
 pub use error::NetError;
 pub use given::Given;
 pub use guided::Guided;
 pub use mlp::Mlp;
+pub use thalweg_kernels::Activation;
 pub use time::TimeEmbedding;

@@ -118,6 +118,11 @@ pub mod flow {
     };
 }
 
+/// Fused operations for the CPU.
+pub mod kernels {
+    pub use thalweg_kernels::{Activation, Architecture, Perceptron, Real};
+}
+
 /// Networks that are velocity fields, with forward-mode tangents.
 pub mod nets {
     pub use thalweg_nets::{

@@ -1,4 +1,4 @@
-//! Activation functions with their slopes.
+//! Activation functions with their slopes, as operations on tensors of any back end.
 //!
 //! A slope is written with ordinary tensor operations, so that reverse mode through it gives the second derivative,
 //! which the gradient of a divergence needs. No operation here leaves the finite numbers for a large argument, neither
@@ -9,11 +9,9 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
-use crate::NetError;
-
 /// SELU's two constants, which make a layer keep mean 0 and variance 1 (Klambauer et al., 2017).
-const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
-const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+pub(crate) const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+pub(crate) const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 
 /// The function between two layers, applied to every entry.
 ///
@@ -110,17 +108,6 @@ impl Activation {
                 (x * cumulative, slope)
             }
             Self::Softplus { beta } => (self.apply(x.clone()), activation::sigmoid(x * beta)),
-        }
-    }
-
-    pub(crate) fn validate(self) -> Result<(), NetError> {
-        match self {
-            Self::Softplus { beta } if !(beta > 0.0 && beta.is_finite()) => Err(NetError::Config {
-                key: "activation.softplus.beta",
-                value: beta.to_string(),
-                expected: "positive and finite",
-            }),
-            _ => Ok(()),
         }
     }
 }

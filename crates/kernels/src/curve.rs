@@ -1,0 +1,189 @@
+//! Activation functions of single numbers, written so that loops over them vectorise.
+
+use crate::activation::{SELU_ALPHA, SELU_SCALE};
+use crate::real::{complementary_error_function, log_of_one_plus};
+use crate::simd::{self, Loop};
+use crate::{Activation, Real};
+
+/// A function and its slope.
+///
+/// Both branches of every choice are computed and one is taken, which is what vectorises.
+pub(crate) trait Curve<T: Real>: Copy {
+    fn value(self, x: T) -> T;
+    fn value_and_slope(self, x: T) -> (T, T);
+}
+
+/// A loop over an activation that is not known at compile time.
+pub(crate) trait CurveLoop<T: Real> {
+    /// The loop; to be marked `#[inline(always)]`.
+    fn run<C: Curve<T>>(self, curve: C);
+}
+
+/// Runs a loop compiled for this activation and for the widest SIMD of this machine.
+pub(crate) fn along<T: Real, L: CurveLoop<T>>(activation: Activation, body: L) {
+    struct Along<L, C>(L, C);
+
+    struct Marked<T, L, C>(Along<L, C>, std::marker::PhantomData<T>);
+
+    impl<T: Real, L: CurveLoop<T>, C: Curve<T>> Loop for Marked<T, L, C> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run(self) {
+            let Along(body, curve) = self.0;
+            body.run(curve);
+        }
+    }
+
+    fn go<T: Real, L: CurveLoop<T>, C: Curve<T>>(body: L, curve: C) {
+        simd::widest(Marked::<T, L, C>(Along(body, curve), std::marker::PhantomData));
+    }
+
+    match activation {
+        Activation::Silu => go(body, Silu),
+        Activation::Relu => go(body, Relu),
+        Activation::Elu => go(body, Elu { scale: T::of(1.0), below: T::of(1.0) }),
+        Activation::Selu => {
+            go(body, Elu { scale: T::of(SELU_SCALE), below: T::of(SELU_SCALE * SELU_ALPHA) });
+        }
+        Activation::Tanh => go(body, Tanh),
+        Activation::Gelu => go(body, Gelu),
+        Activation::Softplus { beta } => {
+            go(body, Softplus { beta: T::of(beta), inverse: T::of(1.0 / beta) });
+        }
+    }
+}
+
+#[inline(always)]
+fn select<T: Real>(condition: bool, yes: T, no: T) -> T {
+    if condition { yes } else { no }
+}
+
+/// `1/(1 + e⁻ˣ)`, from the exponential of `-|x|`.
+#[inline(always)]
+fn sigmoid<T: Real>(x: T) -> T {
+    let decay = (-x.magnitude()).exponential();
+    select(x >= T::of(0.0), T::of(1.0), decay) / (T::of(1.0) + decay)
+}
+
+#[derive(Clone, Copy)]
+struct Silu;
+
+impl<T: Real> Curve<T> for Silu {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        x * sigmoid(x)
+    }
+
+    #[inline(always)]
+    fn value_and_slope(self, x: T) -> (T, T) {
+        let gate = sigmoid(x);
+        let value = x * gate;
+        (value, gate + value * (T::of(1.0) - gate))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Relu;
+
+impl<T: Real> Curve<T> for Relu {
+    /// Written so that NaN stays NaN.
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        select(x < T::of(0.0), T::of(0.0), x)
+    }
+
+    #[inline(always)]
+    fn value_and_slope(self, x: T) -> (T, T) {
+        (self.value(x), select(x > T::of(0.0), T::of(1.0), T::of(0.0)))
+    }
+}
+
+/// ELU and SELU: `scale·x` above 0 and `below·(eˣ - 1)` below.
+#[derive(Clone, Copy)]
+struct Elu<T> {
+    scale: T,
+    below: T,
+}
+
+impl<T: Real> Curve<T> for Elu<T> {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        self.value_and_slope(x).0
+    }
+
+    #[inline(always)]
+    fn value_and_slope(self, x: T) -> (T, T) {
+        let decay = self.below * select(x < T::of(0.0), x, T::of(0.0)).exponential();
+        let positive = x > T::of(0.0);
+        // Not a number is not positive, so its value comes from the sum with itself.
+        let value = select(positive, self.scale * x, decay - self.below + (x - x));
+        (value, select(positive, self.scale, decay))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Tanh;
+
+impl<T: Real> Curve<T> for Tanh {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        let decay = (T::of(-2.0) * x.magnitude()).exponential();
+        let size = (T::of(1.0) - decay) / (T::of(1.0) + decay);
+        select(x < T::of(0.0), -size, size)
+    }
+
+    #[inline(always)]
+    fn value_and_slope(self, x: T) -> (T, T) {
+        let value = self.value(x);
+        (value, T::of(1.0) - value * value)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Gelu;
+
+impl<T: Real> Curve<T> for Gelu {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        x * normal_distribution(x)
+    }
+
+    #[inline(always)]
+    fn value_and_slope(self, x: T) -> (T, T) {
+        let cumulative = normal_distribution(x);
+        let density = T::of(0.398_942_280_401_432_7) * (T::of(-0.5) * x * x).exponential();
+        (x * cumulative, cumulative + x * density)
+    }
+}
+
+/// The distribution function of the standard normal, from the tail on the side of `x`.
+#[inline(always)]
+fn normal_distribution<T: Real>(x: T) -> T {
+    let tail =
+        T::of(0.5) * complementary_error_function(x.magnitude() * T::of(std::f64::consts::FRAC_1_SQRT_2));
+    select(x > T::of(0.0), T::of(1.0) - tail, tail)
+}
+
+#[derive(Clone, Copy)]
+struct Softplus<T> {
+    beta: T,
+    inverse: T,
+}
+
+impl<T: Real> Curve<T> for Softplus<T> {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        self.value_and_slope(x).0
+    }
+
+    #[inline(always)]
+    fn value_and_slope(self, x: T) -> (T, T) {
+        let sharp = self.beta * x;
+        let decay = (-sharp.magnitude()).exponential();
+        let positive = select(sharp < T::of(0.0), T::of(0.0), x);
+        let value = positive + log_of_one_plus(decay) * self.inverse;
+        let slope = select(sharp >= T::of(0.0), T::of(1.0), decay) / (T::of(1.0) + decay);
+        (value, slope)
+    }
+}
