@@ -116,7 +116,13 @@ proptest! {
         validation in 0.0_f64..0.4, test in 0.0_f64..0.4,
     ) {
         let (_folder, config) = csv(&(0..rows).map(|n| format!("{n}\n")).collect::<String>());
-        let data = load(&DataConfig { split: SplitConfig::Fractions { validation, test, seed: split_seed }, ..config });
+        let config = DataConfig { split: SplitConfig::Fractions { validation, test, seed: split_seed }, ..config };
+        let share = |fraction: f64| (fraction * rows as f64).round() as usize;
+        if share(validation) + share(test) == rows {
+            prop_assert!(refusal(&config).contains("no rows are left for training"));
+            return Ok(());
+        }
+        let data = load(&config);
         let train = data.training_rows().unwrap();
         let held_out: Vec<usize> = [Split::Validation, Split::Test]
             .into_iter()

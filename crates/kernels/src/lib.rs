@@ -17,8 +17,10 @@ mod product;
 mod real;
 mod simd;
 mod tensor;
+mod update;
 
 pub use activation::Activation;
 pub use operation::Perceptron;
 pub use perceptron::Architecture;
 pub use real::Real;
+pub use update::{AdamUpdate, follow, sum_of_squares};

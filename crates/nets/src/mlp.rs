@@ -96,6 +96,20 @@ impl Mlp {
         self.num_params()
     }
 
+    /// Moves the network out and leaves one without parameters, only fit to be replaced. A change of parameters can
+    /// then be made in place, since nothing else holds them.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self {
+            layers: std::mem::take(&mut self.layers),
+            labels: self.labels.take(),
+            time: self.time.clone(),
+            config: self.config.clone(),
+            dim: self.dim,
+            condition: self.condition,
+        }
+    }
+
     /// The network in another precision: `F64` for likelihoods and tight tolerances.
     ///
     /// Parameters that were leaves of a tape are leaves again, of a tape of their own.

@@ -42,7 +42,8 @@ proptest! {
     fn a_solve_may_be_cut_at_any_node(
         method in methods(),
         cut in 1_usize..6,
-        nodes in prop::collection::vec(0.01..0.3_f64, 6),
+        // Longer steps than a fifth let the explicit methods blow up.
+        nodes in prop::collection::vec(0.01..0.2_f64, 6),
     ) {
         let ends: Vec<f64> = std::iter::once(0.0).chain(nodes.iter().scan(0.0, |t, h| { *t += h; Some(*t) })).collect();
         let solve = |x, nodes: &[f64]| {

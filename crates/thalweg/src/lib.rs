@@ -120,7 +120,9 @@ pub mod flow {
 
 /// Fused operations for the CPU.
 pub mod kernels {
-    pub use thalweg_kernels::{Activation, Architecture, Perceptron, Real};
+    pub use thalweg_kernels::{
+        Activation, AdamUpdate, Architecture, Perceptron, Real, follow, sum_of_squares,
+    };
 }
 
 /// Networks that are velocity fields, with forward-mode tangents.

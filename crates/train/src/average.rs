@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
+use thalweg_kernels::follow;
 
 use crate::parameters::{self, ByName};
 
@@ -55,7 +56,9 @@ pub fn update<M: Module>(config: &AverageConfig, average: M, model: &M, step: u6
     });
     parameters::map(average, |name, old| match current.remove(name) {
         Some(new) if decay == 0.0 => new,
-        Some(new) => old.mul_scalar(decay) + new.mul_scalar(1.0 - decay),
+        Some(new) => {
+            follow(old, &new, decay).unwrap_or_else(|old| old.mul_scalar(decay) + new.mul_scalar(1.0 - decay))
+        }
         None => old,
     })
 }

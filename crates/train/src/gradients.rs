@@ -1,6 +1,7 @@
 //! Gradients between the backward pass and the optimiser: accumulation, norm, clipping.
 
 use burn::tensor::Tensor;
+use thalweg_kernels::sum_of_squares;
 
 use crate::parameters::ByName;
 
@@ -19,11 +20,8 @@ pub fn accumulate(total: &mut ByName, part: ByName, share: f64) {
 /// The Euclidean norm over all parameters together.
 #[must_use]
 pub fn norm(gradients: &ByName) -> f64 {
-    let squares: Vec<Tensor<1>> = gradients.values().map(|g| g.clone().square().sum()).collect();
-    if squares.is_empty() {
-        return 0.0;
-    }
-    Tensor::cat(squares, 0).sum().sqrt().into_scalar::<f64>()
+    let plain = |g: &Tensor<1>| g.clone().square().sum().into_scalar::<f64>();
+    gradients.values().map(|g| sum_of_squares(g).unwrap_or_else(|| plain(g))).sum::<f64>().sqrt()
 }
 
 /// Scales the gradients down so that their common norm is at most `limit`; `norm` is what [`norm`] gave.

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use thalweg_kernels::AdamUpdate;
 
 use crate::parameters::{self, ByName};
 
@@ -81,52 +82,51 @@ impl Optimizer {
     #[must_use]
     pub fn update<M: Module>(&mut self, model: M, mut gradients: ByName, learning_rate: f64) -> M {
         self.updates += 1;
-        let [beta1, beta2] = self.config.betas;
-        // An exponent beyond i32 would leave both corrections at exactly 1 anyway.
-        let updates = i32::try_from(self.updates).unwrap_or(i32::MAX);
-        let step_size = learning_rate / (1.0 - beta1.powi(updates));
-        let root_of_correction = (1.0 - beta2.powi(updates)).sqrt();
+        let update = self.constants(learning_rate);
         parameters::map(model, |name, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
-            let (value, gradient) = self.decay(value, gradient, learning_rate);
-            let first = moment(self.first.remove(name), gradient.clone(), beta1);
-            let second = moment(self.second.remove(name), gradient.square(), beta2);
-            let scale = second.clone().sqrt().div_scalar(root_of_correction).add_scalar(self.config.epsilon);
-            let value = value - first.clone().div(scale).mul_scalar(step_size);
+            let zeros = || gradient.zeros_like();
+            let first = self.first.remove(name).unwrap_or_else(zeros);
+            let second = self.second.remove(name).unwrap_or_else(zeros);
+            let moved = update.apply([value, first, second], &gradient);
+            let [value, first, second] = moved.unwrap_or_else(|state| plain(&update, state, gradient));
             self.first.insert(name.to_string(), first);
             self.second.insert(name.to_string(), second);
             value
         })
     }
 
-    fn decay(&self, value: Tensor<1>, gradient: Tensor<1>, learning_rate: f64) -> (Tensor<1>, Tensor<1>) {
-        let strength = self.config.weight_decay;
-        if strength == 0.0 {
-            return (value, gradient);
-        }
-        match self.config.kind {
-            OptimizerKind::Adam => {
-                let gradient = gradient + value.clone().mul_scalar(strength);
-                (value, gradient)
-            }
-            OptimizerKind::Adamw => (value.mul_scalar(1.0 - learning_rate * strength), gradient),
-        }
+    fn constants(&self, learning_rate: f64) -> AdamUpdate {
+        let OptimizerConfig { kind, betas, epsilon, weight_decay } = self.config;
+        // An exponent beyond i32 would leave both corrections at exactly 1 anyway.
+        let updates = i32::try_from(self.updates).unwrap_or(i32::MAX);
+        let [correction1, correction2] = betas.map(|beta| 1.0 - beta.powi(updates));
+        let (pull, shrink) = match kind {
+            OptimizerKind::Adam => (weight_decay, 1.0),
+            OptimizerKind::Adamw => (0.0, 1.0 - learning_rate * weight_decay),
+        };
+        let step_size = learning_rate / correction1;
+        AdamUpdate { betas, step_size, root_of_correction: correction2.sqrt(), epsilon, pull, shrink }
     }
 }
 
-/// The exponential moving average of `value`, started at zero.
-fn moment(average: Option<Tensor<1>>, value: Tensor<1>, decay: f64) -> Tensor<1> {
-    let news = value.mul_scalar(1.0 - decay);
-    match average {
-        Some(average) => average.mul_scalar(decay) + news,
-        None => news,
-    }
+/// The update with ordinary operations, for devices that do not have it as one.
+fn plain(update: &AdamUpdate, state: [Tensor<1>; 3], gradient: Tensor<1>) -> [Tensor<1>; 3] {
+    let AdamUpdate { betas: [beta1, beta2], step_size, root_of_correction, epsilon, pull, shrink } = *update;
+    let [value, first, second] = state;
+    let gradient = gradient + value.clone().mul_scalar(pull);
+    let first = first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
+    let second = second.mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
+    let scale = second.clone().sqrt().div_scalar(root_of_correction).add_scalar(epsilon);
+    let value = value.mul_scalar(shrink) - first.clone().div(scale).mul_scalar(step_size);
+    [value, first, second]
 }
 
 #[cfg(test)]
 mod tests {
     use burn::module::Param;
     use serde::Deserialize;
+    use thalweg_noise::Noise;
     use thalweg_solve::{Placement, to_host};
 
     use super::*;
@@ -175,6 +175,27 @@ mod tests {
                         "{value}, not {expected}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_one_pass_and_ordinary_operations_agree() {
+        let placement = Placement::cpu_double();
+        let tensor = |seed: u64| placement.tensor::<1>(&Noise::new(seed).normals(37), [37]);
+        let state = [tensor(1), tensor(2), tensor(3).square()];
+        let update = AdamUpdate {
+            betas: [0.8, 0.95],
+            step_size: 0.02,
+            root_of_correction: 0.3,
+            epsilon: 1e-3,
+            pull: 0.1,
+            shrink: 0.9,
+        };
+        let fused = update.apply(state.clone(), &tensor(4)).expect("the tensors are on the CPU");
+        for (fused, plain) in fused.iter().zip(plain(&update, state, tensor(4))) {
+            for (a, b) in to_host(fused).into_iter().zip(to_host(&plain)) {
+                assert!((a - b).abs() < 1e-14, "{a} against {b}");
             }
         }
     }

@@ -115,9 +115,10 @@ impl Training<'_> {
             gradients = gradients::clip(gradients, norm, limit);
         }
         let rate = train.learning_rate.at(step, train.steps);
-        state.model = state.optimizer.update(state.model.clone(), gradients, rate);
+        // Taken out, so that nothing else holds the parameters and they change in place.
+        state.model = state.optimizer.update(state.model.take(), gradients, rate);
         state.step = step + 1;
-        state.average = average::update(&train.average, state.average.clone(), &state.model, state.step);
+        state.average = average::update(&train.average, state.average.take(), &state.model, state.step);
         state.window.sum += loss;
         state.window.count += 1;
 
