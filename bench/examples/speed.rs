@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor, TensorData};
 use clap::Parser;
 use serde_json::{Value, json};
 use thalweg_bench::{append, load, median_seconds, peak_memory_mib};
@@ -21,7 +21,7 @@ use thalweg_flow::{PathConfig, sample};
 use thalweg_nets::{Condition, ConditionSpec, Mlp, MlpConfig};
 use thalweg_noise::Noise;
 use thalweg_run::{Document, Sinks};
-use thalweg_solve::{Method, Placement, Solver, to_host};
+use thalweg_solve::{Method, Placement, Solver, VelocityField, to_host};
 use thalweg_train::{Recipe, Session};
 
 #[derive(Parser)]
@@ -35,8 +35,8 @@ struct Arguments {
     /// Threads of tensor work.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// One of train/2x64x3x256, train/2x256x3x256, train/64x512x4x4096, sample/float32, likelihood/float32,
-    /// likelihood/float64.
+    /// One of train/2x64x3x256, train/2x256x3x256, train/64x512x4x4096, train/6x256x4x30000-relu, sample/float32,
+    /// likelihood/float32, likelihood/float64, velocity/1, velocity/10000, gradient/euler, gradient/rk4.
     #[arg(long)]
     case: String,
     /// Timed repetitions of a solve.
@@ -59,6 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "train" => train(detail, arguments.steps)?,
         "sample" => solve(&arguments, detail, sampling)?,
         "likelihood" => solve(&arguments, detail, likelihood)?,
+        "velocity" => velocity(&arguments, detail.parse()?)?,
+        "gradient" => gradient(&arguments, detail)?,
         other => return Err(format!("there is no case {other}").into()),
     };
     record["case"] = json!(format!("{}/{}", arguments.case, arguments.threads));
@@ -74,6 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Whole steps as the trainer makes them, with draws, path, loss, backward, Adam; data drawn afresh on the way.
 fn train(size: &str, steps: usize) -> Result<Value, Box<dyn Error>> {
+    let (size, activation) = size.split_once('-').unwrap_or((size, "silu"));
     let numbers: Vec<usize> = size.split('x').map(str::parse).collect::<Result<_, _>>()?;
     let [dim, width, hidden, batch] =
         numbers.try_into().map_err(|_| "a size is dim x width x hidden x batch")?;
@@ -85,6 +88,7 @@ target = {{ kind = "random-gaussian", dim = {dim}, condition_number = 1.0 }}
 [model]
 width = {width}
 hidden_layers = {hidden}
+activation = "{activation}"
 [flow]
 path = {{ kind = "linear", sigma = 0.1 }}
 [train]
@@ -108,7 +112,7 @@ average = {{ decay = 0.0, warm_up = false }}
     seconds.sort_by(f64::total_cmp);
     let at = |share: f64| 1000.0 * seconds[((seconds.len() - 1) as f64 * share) as usize];
     Ok(json!({
-        "dim": dim, "width": width, "hidden": hidden, "batch": batch, "dtype": "float32", "steps": steps,
+        "dim": dim, "width": width, "hidden": hidden, "batch": batch, "activation": activation, "dtype": "float32", "steps": steps,
         "milliseconds_median": at(0.5), "milliseconds_low": at(0.1), "milliseconds_high": at(0.9),
     }))
 }
@@ -158,6 +162,89 @@ fn likelihood(mlp: &Mlp, x: &Tensor<2>) -> Solved {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let evaluations = found.evaluations.iter().sum::<usize>() as f64 / values.len() as f64;
     Ok((evaluations, json!({ "mean_log_density": mean })))
+}
+
+/// The first `rows` of the points that are solved for.
+fn some_points(archive: &mut Npz, rows: usize, placement: &Placement) -> Result<Tensor<2>, Box<dyn Error>> {
+    let points = archive.array("points")?;
+    let dim = points.shape[1];
+    let values = points.values.get(..rows * dim).ok_or("there are not so many points")?;
+    Ok(placement.tensor(values, [rows, dim]))
+}
+
+/// One evaluation of the network, without a tape.
+fn velocity(arguments: &Arguments, rows: usize) -> Result<Value, Box<dyn Error>> {
+    let placement = Placement::cpu();
+    let mut archive = Npz::open(&arguments.weights)?;
+    let x = some_points(&mut archive, rows, &placement)?;
+    let mlp = network(&mut archive, &placement)?;
+    let field = mlp.given(&Condition::None);
+    let t = placement.full(0.5, [rows]);
+    let calls = if rows < 100 { 2000 } else { 20 };
+    let evaluate = || field.velocity(t.clone(), x.clone());
+    // Many calls between two looks at the clock, which is coarse beside one.
+    let seconds = median_seconds(2, arguments.repeats.max(5), || {
+        for _ in 0..calls {
+            std::hint::black_box(evaluate());
+        }
+    });
+    let check: f64 = to_host(&evaluate()).iter().map(|v| v * v).sum::<f64>() / (2 * rows) as f64;
+    Ok(json!({ "rows": rows, "dtype": "float32", "milliseconds_median": 1000.0 * seconds / calls as f64,
+        "mean_square": check }))
+}
+
+/// The gradient of the mean square of the end points in all parameters, through eight steps.
+fn gradient(arguments: &Arguments, method: &str) -> Result<Value, Box<dyn Error>> {
+    const ROWS: usize = 256;
+    const STEPS: usize = 8;
+    let method = match method {
+        "euler" => Method::Euler,
+        "rk4" => Method::Rk4,
+        other => return Err(format!("there is no case gradient/{other}").into()),
+    };
+    let placement = Placement::cpu();
+    let mut archive = Npz::open(&arguments.weights)?;
+    let x = some_points(&mut archive, ROWS, &placement)?;
+    let mlp = network(&mut archive, &placement)?.map(&mut Track);
+    let interval = PathConfig::default().interval();
+    let solver = Solver::fixed(method, STEPS);
+    let norm = || -> Result<f64, Box<dyn Error>> {
+        let end = sample(&mlp.given(&Condition::None), x.clone(), &solver, interval)?.state;
+        let mut taken = Squares { gradients: end.square().mean().backward(), sum: 0.0 };
+        mlp.visit(&mut taken);
+        Ok(taken.sum.sqrt())
+    };
+    let check = norm()?;
+    let seconds = median_seconds(3, 10 * arguments.repeats, || {
+        if let Err(error) = norm() {
+            panic!("a gradient that was there before failed: {error}");
+        }
+    });
+    Ok(json!({ "rows": ROWS, "steps": STEPS, "dtype": "float32", "milliseconds_median": 1000.0 * seconds,
+        "gradient_norm": check }))
+}
+
+/// Puts every parameter on a tape.
+struct Track;
+
+impl ModuleMapper for Track {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|value| value.autodiff().require_grad())
+    }
+}
+
+/// Adds up the squares of all gradients, so that none may be left out.
+struct Squares {
+    gradients: Gradients,
+    sum: f64,
+}
+
+impl ModuleVisitor for Squares {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad_remove(&mut self.gradients) {
+            self.sum += gradient.square().sum().into_scalar::<f64>();
+        }
+    }
 }
 
 /// The peers' network: SiLU, 3 hidden layers of 256, on (x, t).

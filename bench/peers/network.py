@@ -16,17 +16,18 @@ import torch
 
 
 class Mlp(torch.nn.Module):
-    """`(t, x)` to a velocity: SiLU between linear layers, the time as the last input column."""
+    """`(t, x)` to a velocity: an activation between linear layers, the time as the last input column."""
 
-    def __init__(self, dim, width, hidden):
+    def __init__(self, dim, width, hidden, activation="silu"):
         super().__init__()
+        self.activation = getattr(torch.nn.functional, activation)
         sizes = [dim + 1] + [width] * hidden + [dim]
         self.layers = torch.nn.ModuleList(torch.nn.Linear(n, m) for n, m in zip(sizes, sizes[1:]))
 
     def forward(self, t, x):
         h = torch.cat([x, t.expand(x.shape[0])[:, None]], dim=-1)
         for layer in self.layers[:-1]:
-            h = torch.nn.functional.silu(layer(h))
+            h = self.activation(layer(h))
         return self.layers[-1](h)
 
 

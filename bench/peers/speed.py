@@ -19,8 +19,11 @@ import time
 
 import records
 
-# (dim, width, hidden layers, batch).
-TRAINING_SIZES = [(2, 64, 3, 256), (2, 256, 3, 256), (64, 512, 4, 4096)]
+# dim x width x hidden layers x batch, and the activation where it is not SiLU.
+TRAINING_SIZES = ["2x64x3x256", "2x256x3x256", "64x512x4x4096", "6x256x4x30000-relu"]
+# Rows of one evaluation.
+VELOCITY_ROWS = [1, 10_000]
+GRADIENT_ROWS, GRADIENT_STEPS = 256, 8
 SIGMA = 0.1
 LEARNING_RATE = 1e-3
 TOLERANCE = 1e-5
@@ -33,10 +36,15 @@ def cases(threads):
     for count in threads:
         for size in TRAINING_SIZES:
             for mode in ("eager", "compiled"):
-                yield f"train/{'x'.join(map(str, size))}/{mode}/{count}"
+                yield f"train/{size}/{mode}/{count}"
         yield f"sample/float32/{count}"
         for dtype in ("float32", "float64"):
             yield f"likelihood/{dtype}/{count}"
+        for mode in ("eager", "compiled"):
+            for rows in VELOCITY_ROWS:
+                yield f"velocity/{rows}/{mode}/{count}"
+            for method in ("euler", "rk4"):
+                yield f"gradient/{method}/{mode}/{count}"
 
 
 def peak_megabytes():
@@ -64,9 +72,10 @@ def train(size, mode, arguments):
 
     from network import Mlp
 
-    dim, width, hidden, batch = (int(number) for number in size.split("x"))
+    numbers, _, activation = size.partition("-")
+    dim, width, hidden, batch = (int(number) for number in numbers.split("x"))
     torch.manual_seed(0)
-    model = Mlp(dim, width, hidden)
+    model = Mlp(dim, width, hidden, activation or "silu")
     matcher = ConditionalFlowMatcher(sigma=SIGMA)
     data = torch.randn(RESIDENT_BATCHES, batch, dim)
 
@@ -169,11 +178,65 @@ def likelihood(dtype, arguments):
     return solved(points, dtype, evaluations, seconds[1:], checks)
 
 
+def velocity(rows, mode, arguments):
+    """Times single evaluations of the network, the mean of many calls between two looks at the clock."""
+    import torch
+
+    from network import load
+
+    network, points = load(arguments.weights)
+    network.requires_grad_(False)
+    x, t = points[: int(rows)].contiguous(), torch.tensor(0.5)
+    field = torch.compile(network) if mode == "compiled" else network
+    calls = 2000 if len(x) < 100 else 20
+    with torch.inference_mode():
+        check = field(t, x).double().pow(2).mean().item()
+        seconds = []
+        for _ in range(2 + arguments.repeats):
+            start = time.perf_counter()
+            for _ in range(calls):
+                field(t, x)
+            seconds.append((time.perf_counter() - start) / calls)
+    measured = {f"milliseconds_{name}": 1000 * value for name, value in spread(seconds[2:]).items()}
+    return {"rows": len(x), "mode": mode, "dtype": "float32", **measured, "mean_square": check}
+
+
+def gradient(method, mode, arguments):
+    """Times the gradient of the mean square of the end points in all parameters, through fixed steps."""
+    import torch
+    from torchdiffeq import odeint
+
+    from network import load
+
+    network, points = load(arguments.weights)
+    x = points[:GRADIENT_ROWS].contiguous()
+    field = torch.compile(network) if mode == "compiled" else network
+    times = torch.linspace(0.0, 1.0, GRADIENT_STEPS + 1)
+
+    def norm():
+        network.zero_grad()
+        odeint(field, x, times, method=method)[-1].pow(2).mean().backward()
+        return sum(p.grad.double().pow(2).sum().item() for p in network.parameters()) ** 0.5
+
+    check = norm()
+    seconds = []
+    for _ in range(3 + 10 * arguments.repeats):
+        start = time.perf_counter()
+        norm()
+        seconds.append(time.perf_counter() - start)
+    measured = {f"milliseconds_{name}": 1000 * value for name, value in spread(seconds[3:]).items()}
+    described = {"rows": len(x), "steps": GRADIENT_STEPS, "mode": mode, "dtype": "float32"}
+    return {**described, **measured, "gradient_norm": check}
+
+
 def solved(points, dtype, evaluations, seconds, checks):
     """What sampling and likelihood record alike."""
     measured = {f"seconds_{name}": value for name, value in spread(seconds).items()}
     rows, dim = points.shape
     return {"rows": rows, "dim": dim, "dtype": dtype, "evaluations": evaluations, **measured, **checks}
+
+
+KINDS = {"train": train, "sample": sample, "likelihood": likelihood, "velocity": velocity, "gradient": gradient}
 
 
 def work(case, arguments):
@@ -186,7 +249,7 @@ def work(case, arguments):
     kind, *rest, threads = case.split("/")
     torch.set_num_threads(int(threads))
     imported = peak_megabytes()
-    measured = {"train": train, "sample": sample, "likelihood": likelihood}[kind](*rest, arguments)
+    measured = KINDS[kind](*rest, arguments)
     versions = {module.__name__: module.__version__ for module in (torch, torchcfm, torchdiffeq, ot)}
     record = {"case": case, "kind": kind, "library": "torch", "threads": int(threads), **measured}
     record |= {"peak_megabytes": peak_megabytes(), "imported_megabytes": imported}

@@ -21,16 +21,22 @@
 //! ```
 
 mod assignment;
+mod auction;
 mod certificate;
+mod coarse_to_fine;
 mod cost;
 mod error;
+mod matching;
 mod network_simplex;
+mod parallel;
 mod partial;
 mod plan;
 mod points;
 mod products;
 mod scaling;
 mod scan;
+mod shortest_paths;
+mod shortlist;
 mod sinkhorn;
 mod softmin;
 mod spanning_tree;

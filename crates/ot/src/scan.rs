@@ -50,6 +50,25 @@ pub(crate) fn place_of(minimum: f64, costs: &[f64], duals: &[f64], minima: &[f64
     from + reduced.position(|r| r == minimum).unwrap_or(0)
 }
 
+/// The minimum of `costs[j] + prices[j]`.
+pub(crate) fn least_sum(costs: &[f64], prices: &[f64]) -> f64 {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut lanes = [f64::INFINITY; 4 * LANES];
+            let (cost_lanes, cost_rest) = costs.as_chunks::<{ 4 * LANES }>();
+            let (price_lanes, price_rest) = prices.as_chunks::<{ 4 * LANES }>();
+            for (c, p) in cost_lanes.iter().zip(price_lanes) {
+                for k in 0..4 * LANES {
+                    lanes[k] = lesser(c[k] + p[k], lanes[k]);
+                }
+            }
+            let rest = cost_rest.iter().zip(price_rest).map(|(c, p)| c + p);
+            lanes.into_iter().chain(rest).fold(f64::INFINITY, lesser)
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
