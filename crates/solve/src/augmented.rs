@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Tensor};
 
 use crate::state::{rows, scaled_rms, untracked, weighted_sum};
-use crate::{Placement, State, Term, Tolerance, to_host};
+use crate::{Norms, Placement, State, Term, Tolerance, to_host};
 
 /// Points together with a few numbers per sample that are integrated along the way.
 ///
@@ -11,7 +11,7 @@ use crate::{Placement, State, Term, Tolerance, to_host};
 /// the same shape: the velocity in `x` and the integrands in `accumulated`.
 ///
 /// Error control looks at the root mean square over the coordinates of `x` and at each of the first `controlled`
-/// accumulators by itself, and the largest of these counts: a log-density is as accurate as the tolerance asks however
+/// accumulators by itself, and the largest of these counts (see [`Norms`]): a log-density is as accurate as the tolerance asks however
 /// many coordinates the point has. The accumulators behind them follow without a say in the step size.
 #[derive(Debug, Clone)]
 pub struct Augmented<const D: usize> {
@@ -61,28 +61,17 @@ impl<const D: usize> Augmented<D> {
     }
 
     /// The norms of the points joined with those of the controlled accumulators, whose error is `[batch, k]`.
-    fn join(
-        &self,
-        points: Tensor<1>,
-        error: &Tensor<2>,
-        next: &Tensor<2>,
-        tolerance: &Tolerance,
-    ) -> Vec<f64> {
+    fn join(&self, points: Tensor<1>, error: &Tensor<2>, next: &Tensor<2>, tolerance: &Tolerance) -> Norms {
         let batch = self.x.dims()[0];
-        let mut columns = vec![points.reshape([batch, 1])];
+        let mut parts = vec![points];
         for i in 0..self.controlled {
             let column = |tensor: &Tensor<2>| tensor.clone().narrow(1, i, 1);
-            let norm = scaled_rms(column(error), &column(&self.accumulated), &column(next), tolerance);
-            columns.push(norm.reshape([batch, 1]));
+            parts.push(scaled_rms(column(error), &column(&self.accumulated), &column(next), tolerance));
         }
-        let width = columns.len();
-        to_host(&Tensor::cat(columns, 1)).chunks(width).map(largest).collect()
+        let count = parts.len();
+        let all = to_host(&Tensor::cat(parts, 0));
+        Norms::new((0..count).map(|part| all[part * batch..(part + 1) * batch].to_vec()).collect())
     }
-}
-
-/// The largest of some norms, or NaN if one is NaN: tensor maxima do not promise the latter.
-fn largest(norms: &[f64]) -> f64 {
-    norms.iter().fold(0.0, |most, &norm| if norm > most || norm.is_nan() { norm } else { most })
 }
 
 impl<const D: usize> State for Augmented<D> {
@@ -105,18 +94,18 @@ impl<const D: usize> State for Augmented<D> {
         }
     }
 
-    fn error_norms(&self, next: &Self, terms: &[Term<'_, Self>], tolerance: &Tolerance) -> Vec<f64> {
+    fn error_norms(&self, next: &Self, terms: &[Term<'_, Self>], tolerance: &Tolerance) -> Norms {
         let (points, integrals) = split(terms);
         match (weighted_sum(untracked(&points)), weighted_sum(untracked(&integrals))) {
             (Some(points), Some(integrals)) => {
                 let points = scaled_rms(points, &self.x, &next.x, tolerance);
                 self.join(points, &integrals, &next.accumulated, tolerance)
             }
-            _ => vec![0.0; self.batch()],
+            _ => Norms::new(vec![vec![0.0; self.batch()]]),
         }
     }
 
-    fn sizes(&self, tolerance: &Tolerance) -> Vec<f64> {
+    fn sizes(&self, tolerance: &Tolerance) -> Norms {
         let points = scaled_rms(self.x.clone().inner(), &self.x, &self.x, tolerance);
         self.join(points, &self.accumulated.clone().inner(), &self.accumulated, tolerance)
     }

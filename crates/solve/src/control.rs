@@ -97,11 +97,6 @@ impl FirstStep {
     }
 }
 
-/// One number for the batch from the norms of its samples.
-pub(crate) fn root_mean_square(norms: &[f64]) -> f64 {
-    (norms.iter().map(|norm| norm * norm).sum::<f64>() / norms.len() as f64).sqrt()
-}
-
 /// Steps below this do not move a state of this precision any more: four units in the last place of the larger of the
 /// time and the length of the span.
 pub(crate) fn least_step(epsilon: f64, time: f64, span: Span) -> f64 {

@@ -3,12 +3,12 @@
 use burn::tensor::{DType, Tensor};
 
 use crate::clock::{Clock, Pace, Status};
-use crate::control::{BETA, Controller, FirstStep, root_mean_square};
+use crate::control::{BETA, Controller, FirstStep};
 use crate::save::{Kept, Taken, mask};
 use crate::solution::Failure;
 use crate::state::{State, Term, Weight};
 use crate::{
-    Control, InvalidSolve, Save, Solution, SolveError, Solver, Span, Steps, Tableau, Times, Tolerance,
+    Control, InvalidSolve, Norms, Save, Solution, SolveError, Solver, Span, Steps, Tableau, Times, Tolerance,
     VelocityField,
 };
 
@@ -222,7 +222,7 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
         match self.tableau.error {
             Some(weights) if self.clock.is_adaptive() => {
                 let norms = self.state.error_norms(next, &terms(step, weights, rates), &self.tolerance);
-                self.of_lanes(norms)
+                self.of_lanes(&norms)
             }
             _ => Vec::new(),
         }
@@ -268,15 +268,16 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
         let slope = (self.rate)(&self.clock.times(0.0), &self.state);
         let one = |weight| Term { weight, rate: &slope };
         let norms = self.state.error_norms(&self.state, &[one(Weight::Shared(1.0))], &self.tolerance);
-        let wrong = norms.iter().filter(|norm| !norm.is_finite()).count();
+        let of_samples = norms.of_samples();
+        let wrong = of_samples.iter().filter(|norm| !norm.is_finite()).count();
         if wrong > 0 && !self.clock.per_sample {
             return Err(self.fail(Failure::NotFinite, wrong));
         }
-        self.clock.stop_where_not_finite(&norms);
+        self.clock.stop_where_not_finite(&of_samples);
         let lanes = self.clock.lanes.len();
         let sizes = match given {
             Some(step) => vec![step; lanes],
-            None => self.probe(&slope, norms),
+            None => self.probe(&slope, &norms),
         };
         self.clock.propose(&sizes);
         self.slope = Some(slope);
@@ -288,9 +289,9 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
 
     /// The first step of Hairer, Nørsett and Wanner (Solving Ordinary Differential Equations I, II.4): a short step of
     /// Euler's method shows how fast the slope changes.
-    fn probe(&mut self, slope: &S::Rate, slope_norms: Vec<f64>) -> Vec<f64> {
+    fn probe(&mut self, slope: &S::Rate, slope_norms: &Norms) -> Vec<f64> {
         let (span, order) = (self.span, self.tableau.order);
-        let sizes = self.of_lanes(self.state.sizes(&self.tolerance));
+        let sizes = self.of_lanes(&self.state.sizes(&self.tolerance));
         let slopes = self.of_lanes(slope_norms);
         let guesses: Vec<FirstStep> =
             sizes.iter().zip(&slopes).map(|(&size, &slope)| FirstStep::new(size, slope, span)).collect();
@@ -309,7 +310,7 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
             Term { weight: Weight::Shared(1.0), rate: &there },
             Term { weight: Weight::Shared(-1.0), rate: slope },
         ];
-        let changes = self.of_lanes(self.state.error_norms(&self.state, &change, &self.tolerance));
+        let changes = self.of_lanes(&self.state.error_norms(&self.state, &change, &self.tolerance));
         guesses
             .iter()
             .zip(changes)
@@ -318,8 +319,8 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
     }
 
     /// From norms of samples to norms of lanes.
-    fn of_lanes(&self, norms: Vec<f64>) -> Vec<f64> {
-        if self.clock.per_sample { norms } else { vec![root_mean_square(&norms)] }
+    fn of_lanes(&self, norms: &Norms) -> Vec<f64> {
+        if self.clock.per_sample { norms.of_samples() } else { vec![norms.of_batch()] }
     }
 
     /// Looks whether the state is finite when `patience` steps have been taken since the last look.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::{Placement, Tolerance, per_sample, to_host};
+use crate::{Norms, Placement, Tolerance, per_sample, to_host};
 
 /// A batch of points that a differential equation moves.
 ///
@@ -22,14 +22,14 @@ pub trait State: Clone {
     #[must_use]
     fn advance(&self, terms: &[Term<'_, Self::Rate>]) -> Self;
 
-    /// For each sample the size of the sum of `terms` measured against `tolerance` at `self` and `next`: 1 is just
-    /// tolerable, NaN or infinity means that a value is not finite.
+    /// The size of the sum of `terms` measured against `tolerance` at `self` and `next`: 1 is just tolerable, NaN or
+    /// infinity means that a value is not finite.
     ///
     /// Reads back to the host once and records nothing on the tape.
-    fn error_norms(&self, next: &Self, terms: &[Term<'_, Self::Rate>], tolerance: &Tolerance) -> Vec<f64>;
+    fn error_norms(&self, next: &Self, terms: &[Term<'_, Self::Rate>], tolerance: &Tolerance) -> Norms;
 
-    /// For each sample the size of the state itself in the same measure, used to guess a first step.
-    fn sizes(&self, tolerance: &Tolerance) -> Vec<f64>;
+    /// The size of the state itself in the same measure, used to guess a first step.
+    fn sizes(&self, tolerance: &Tolerance) -> Norms;
 
     /// Samples of `chosen` where `mask` `[batch]` is true, of `other` elsewhere.
     #[must_use]
@@ -103,15 +103,15 @@ impl<const D: usize> State for Tensor<D> {
         }
     }
 
-    fn error_norms(&self, next: &Self, terms: &[Term<'_, Self>], tolerance: &Tolerance) -> Vec<f64> {
-        match weighted_sum(untracked(terms)) {
+    fn error_norms(&self, next: &Self, terms: &[Term<'_, Self>], tolerance: &Tolerance) -> Norms {
+        Norms::new(vec![match weighted_sum(untracked(terms)) {
             Some(error) => to_host(&scaled_rms(error, self, next, tolerance)),
             None => vec![0.0; self.batch()],
-        }
+        }])
     }
 
-    fn sizes(&self, tolerance: &Tolerance) -> Vec<f64> {
-        to_host(&scaled_rms(self.clone().inner(), self, self, tolerance))
+    fn sizes(&self, tolerance: &Tolerance) -> Norms {
+        Norms::new(vec![to_host(&scaled_rms(self.clone().inner(), self, self, tolerance))])
     }
 
     fn choose(mask: &Tensor<1, Bool>, chosen: Self, other: Self) -> Self {

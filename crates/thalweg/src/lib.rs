@@ -136,9 +136,9 @@ pub mod nets {
 pub mod solve {
     pub use thalweg_solve::{
         Augmented, BOSH3, Checkpoints, Control, DOPRI5, Differentiable, EULER, EulerMaruyama, Failure, HEUN,
-        InvalidSolve, MIDPOINT, Method, Placement, RK4, Recorded, Save, Solution, SolveError, Solver, Span,
-        State, Steps, TSIT5, Tableau, Tangent, Term, Times, Tolerance, VelocityField, Weight, integrate,
-        per_sample, record, solve_field, to_host,
+        InvalidSolve, MIDPOINT, Method, Norms, Placement, RK4, Recorded, Save, Solution, SolveError, Solver,
+        Span, State, Steps, TSIT5, Tableau, Tangent, Term, Times, Tolerance, VelocityField, Weight,
+        integrate, per_sample, record, solve_field, to_host,
     };
 }
 
