@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// One of train/2x64x3x256, train/2x256x3x256, train/64x512x4x4096, train/6x256x4x30000-relu, sample/float32,
-    /// likelihood/float32, likelihood/float64, velocity/1, velocity/10000, gradient/euler, gradient/rk4.
+    /// likelihood/float32, likelihood/float64 (with -per-sample for step sizes of each point), velocity/1, velocity/10000, gradient/euler, gradient/rk4.
     #[arg(long)]
     case: String,
     /// Timed repetitions of a solve.
@@ -122,17 +122,22 @@ type Solved = Result<(f64, Value), Box<dyn Error>>;
 
 fn solve(
     arguments: &Arguments,
-    dtype: &str,
-    work: fn(&Mlp, &Tensor<2>) -> Solved,
+    detail: &str,
+    work: fn(&Mlp, &Tensor<2>, &Solver) -> Solved,
 ) -> Result<Value, Box<dyn Error>> {
+    let solver = Solver::adaptive(Method::Dopri5, TOLERANCE);
+    let (dtype, solver) = match detail.strip_suffix("-per-sample") {
+        Some(dtype) => (dtype, solver.per_sample()),
+        None => (detail, solver),
+    };
     let placement = if dtype == "float64" { Placement::cpu_double() } else { Placement::cpu() };
     let mut archive = Npz::open(&arguments.weights)?;
     let points = archive.array("points")?;
     let mlp = network(&mut archive, &placement)?;
     let x = placement.tensor::<2>(&points.values, [points.shape[0], points.shape[1]]);
-    let (evaluations, mut record) = work(&mlp, &x)?;
+    let (evaluations, mut record) = work(&mlp, &x, &solver)?;
     let seconds = median_seconds(1, arguments.repeats, || {
-        if let Err(error) = work(&mlp, &x) {
+        if let Err(error) = work(&mlp, &x, &solver) {
             panic!("a solve that worked before failed: {error}");
         }
     });
@@ -144,19 +149,19 @@ fn solve(
     Ok(record)
 }
 
-fn sampling(mlp: &Mlp, x: &Tensor<2>) -> Solved {
+fn sampling(mlp: &Mlp, x: &Tensor<2>, solver: &Solver) -> Solved {
     let interval = PathConfig::default().interval();
     let field = mlp.given(&Condition::None);
-    let solution = sample(&field, x.clone(), &Solver::adaptive(Method::Dopri5, TOLERANCE), interval)?;
+    let solution = sample(&field, x.clone(), solver, interval)?;
     let end = to_host(&solution.state);
     let mean = |f: fn(f64) -> f64| end.iter().map(|&x| f(x)).sum::<f64>() / end.len() as f64;
     let checks = json!({ "end_mean": mean(|x| x), "end_mean_square": mean(|x| x * x) });
     Ok((solution.mean_evaluations(), checks))
 }
 
-fn likelihood(mlp: &Mlp, x: &Tensor<2>) -> Solved {
-    let solver = Solver::adaptive(Method::Dopri5, TOLERANCE);
-    let likelihood = LogLikelihood { solver, ..LogLikelihood::for_path(&PathConfig::default()) };
+fn likelihood(mlp: &Mlp, x: &Tensor<2>, solver: &Solver) -> Solved {
+    let likelihood =
+        LogLikelihood { solver: solver.clone(), ..LogLikelihood::for_path(&PathConfig::default()) };
     let found = likelihood.evaluate(&mlp.given(&Condition::None), x.clone(), &mut Noise::new(0))?;
     let values = to_host(&found.log_density);
     let mean = values.iter().sum::<f64>() / values.len() as f64;

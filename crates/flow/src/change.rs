@@ -41,6 +41,10 @@ impl<const D: usize, F: VelocityField<D>> VelocityField<D> for ChangedSchedule<F
         let noise = read(Prediction::Noise).apply(&there, x, velocity);
         per_sample::<D>(here.alpha_dot) * data + per_sample::<D>(here.sigma_dot) * noise
     }
+
+    fn takes_any_rows(&self) -> bool {
+        self.model.takes_any_rows()
+    }
 }
 
 #[cfg(test)]

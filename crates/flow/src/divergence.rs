@@ -106,6 +106,10 @@ pub(crate) struct Probed<const D: usize> {
 }
 
 impl<const D: usize> Probes<D> {
+    pub(crate) fn is_exact(&self) -> bool {
+        self.directions.is_empty()
+    }
+
     /// Independent estimates of the divergence: the number of probes, or 1 if it is exact.
     #[must_use]
     pub fn estimates(&self) -> usize {

@@ -7,7 +7,8 @@
 use burn::tensor::Tensor;
 use thalweg_noise::Noise;
 use thalweg_solve::{
-    Augmented, Save, Solution, SolveError, Solver, Span, Tangent, VelocityField, integrate, solve_field,
+    Augmented, Save, Solution, SolveError, Solver, Span, Tangent, Times, VelocityField, integrate,
+    integrate_any_rows, solve_field,
 };
 
 use crate::divergence::{coordinates, sum_over_point};
@@ -125,11 +126,17 @@ impl LogLikelihood {
     ) -> Result<Solution<Augmented<D>>, SolveError<Augmented<D>>> {
         let probes: Probes<D> = self.divergence.draw(&x, noise);
         let initial = Augmented::zeroed(x, probes.estimates());
-        integrate(&self.solver, span, initial, &Save::End, |times, state: &Augmented<D>| {
+        let rate = |times: &Times, state: &Augmented<D>| {
             let (velocity, divergences) =
                 probes.velocity_and_divergences(field, times.tensor(state), state.x.clone());
             Augmented::new(velocity, columns(divergences))
-        })
+        };
+        // A probe belongs to its row.
+        if field.takes_any_rows() && probes.is_exact() {
+            integrate_any_rows(&self.solver, span, initial, &Save::End, rate)
+        } else {
+            integrate(&self.solver, span, initial, &Save::End, rate)
+        }
     }
 }
 

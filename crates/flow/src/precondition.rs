@@ -67,6 +67,10 @@ impl<const D: usize, F: VelocityField<D>> VelocityField<D> for Preconditioned<F>
         let scaled = x * per_sample::<D>(self.scales.input_scale(t.clone()));
         self.network.velocity(t.clone(), scaled) * per_sample::<D>(self.scales.output_scale(t))
     }
+
+    fn takes_any_rows(&self) -> bool {
+        self.network.takes_any_rows()
+    }
 }
 
 impl<const D: usize, F: Tangent<D>> Tangent<D> for Preconditioned<F> {

@@ -129,6 +129,10 @@ impl<const D: usize, F: VelocityField<D>> VelocityField<D> for PredictedVelocity
         let value = self.model.velocity(t.clone(), x.clone());
         self.conversion().apply(&self.schedule.at_times(t), x, value)
     }
+
+    fn takes_any_rows(&self) -> bool {
+        self.model.takes_any_rows()
+    }
 }
 
 impl<const D: usize, F: Tangent<D>> Tangent<D> for PredictedVelocity<F> {

@@ -141,6 +141,10 @@ impl VelocityField<2> for Given<'_> {
         let features = self.mlp.time.of(t.clone());
         self.fused().forward(&x, &features).unwrap_or_else(|| self.plain_velocity(t, x))
     }
+
+    fn takes_any_rows(&self) -> bool {
+        self.rows.is_none()
+    }
 }
 
 impl Tangent<2> for Given<'_> {

@@ -33,6 +33,10 @@ impl<const D: usize, C: VelocityField<D>, U: VelocityField<D>> VelocityField<D> 
         let conditional = self.conditional.velocity(t.clone(), x.clone());
         self.mix(conditional, self.unconditional.velocity(t, x))
     }
+
+    fn takes_any_rows(&self) -> bool {
+        self.conditional.takes_any_rows() && self.unconditional.takes_any_rows()
+    }
 }
 
 impl<const D: usize, C: Tangent<D>, U: Tangent<D>> Tangent<D> for Guided<C, U> {

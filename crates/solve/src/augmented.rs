@@ -125,6 +125,24 @@ impl<const D: usize> State for Augmented<D> {
     fn finite(&self) -> Vec<bool> {
         Tensor::cat(vec![rows(self.x.clone().inner()), self.accumulated.clone().inner()], 1).finite()
     }
+
+    fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            x: State::select(&self.x, rows),
+            accumulated: State::select(&self.accumulated, rows),
+            controlled: self.controlled,
+        }
+    }
+
+    fn select_rate(rate: &Self, rows: &[usize]) -> Self {
+        rate.select(rows)
+    }
+
+    fn concatenate(parts: Vec<Self>) -> Self {
+        let controlled = parts[0].controlled;
+        let (x, accumulated) = parts.into_iter().map(|part| (part.x, part.accumulated)).unzip();
+        Self { x: State::concatenate(x), accumulated: State::concatenate(accumulated), controlled }
+    }
 }
 
 fn split<'a, const D: usize>(

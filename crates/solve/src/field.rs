@@ -11,6 +11,12 @@ pub trait VelocityField<const D: usize> {
     ///
     /// Rows do not influence each other.
     fn velocity(&self, t: Tensor<1>, x: Tensor<D>) -> Tensor<D>;
+
+    /// Whether the field may be asked for any rows of a batch: it holds nothing that belongs to a row, such as a
+    /// condition. A solve with steps per sample then goes on without the samples that are done.
+    fn takes_any_rows(&self) -> bool {
+        false
+    }
 }
 
 impl<const D: usize, F: Fn(Tensor<1>, Tensor<D>) -> Tensor<D>> VelocityField<D> for F {

@@ -67,7 +67,7 @@ pub fn record<S: Differentiable>(
     }
     let initial = initial.untracked();
     let mut borders = Borders::new(checkpoints, initial.clone());
-    let request = Request { solver, span, save: &Save::End, beta: BETA };
+    let request = Request { solver, span, save: &Save::End, beta: BETA, any_rows: false };
     let untracked = |times: &Times, state: &S| S::untracked_rate(rate(times, state));
     let solution = integrate_observed(&request, initial, untracked, |state| borders.passed(state))?;
     Ok(Recorded { method: solver.method, every: borders.every, borders: borders.states, solution })

@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 
+use crate::aside::{Aside, Whole};
 use crate::clock::{Clock, Pace, Status};
 use crate::control::{BETA, Controller, FirstStep};
 use crate::save::{Kept, Taken, mask};
@@ -34,7 +35,24 @@ pub fn integrate<S: State>(
     save: &Save,
     rate: impl FnMut(&Times, &S) -> S::Rate,
 ) -> Result<Solution<S>, SolveError<S>> {
-    integrate_observed(&Request { solver, span, save, beta: BETA }, initial, rate, |_| {})
+    let request = Request { solver, span, save, beta: BETA, any_rows: false };
+    integrate_observed(&request, initial, rate, |_| {})
+}
+
+/// [`integrate`] for a `rate` that takes any rows of the batch in any order, because it holds nothing that belongs to a
+/// row. With steps per sample the solve goes on without the samples that are done, which saves their share of the work.
+///
+/// # Errors
+/// Those of [`integrate`].
+pub fn integrate_any_rows<S: State>(
+    solver: &Solver,
+    span: Span,
+    initial: S,
+    save: &Save,
+    rate: impl FnMut(&Times, &S) -> S::Rate,
+) -> Result<Solution<S>, SolveError<S>> {
+    let request = Request { solver, span, save, beta: BETA, any_rows: true };
+    integrate_observed(&request, initial, rate, |_| {})
 }
 
 /// [`integrate`] for points that follow a velocity field.
@@ -48,7 +66,9 @@ pub fn solve_field<const D: usize>(
     save: &Save,
     field: &impl VelocityField<D>,
 ) -> Result<Solution<Tensor<D>>, SolveError<Tensor<D>>> {
-    integrate(solver, span, x, save, |times, x: &Tensor<D>| field.velocity(times.tensor(x), x.clone()))
+    let request = Request { solver, span, save, beta: BETA, any_rows: field.takes_any_rows() };
+    let rate = |times: &Times, x: &Tensor<D>| field.velocity(times.tensor(x), x.clone());
+    integrate_observed(&request, x, rate, |_| {})
 }
 
 /// What to solve and how.
@@ -58,6 +78,8 @@ pub(crate) struct Request<'a> {
     pub(crate) save: &'a Save,
     /// Of the step size controller.
     pub(crate) beta: f64,
+    /// Whether the rate takes any rows of the batch.
+    pub(crate) any_rows: bool,
 }
 
 /// [`integrate`] with a look at the state after each step, for solves that have one step size for the batch.
@@ -89,6 +111,9 @@ pub(crate) fn integrate_observed<S: State>(
         rate,
         good: Good { state: initial.clone(), reached: clock.gather(|lane| lane.time), unchecked: 0 },
         grid: vec![request.span.start],
+        // What is kept on the way has a place for every row.
+        aside: (request.any_rows && *request.save == Save::End && clock.per_sample)
+            .then(|| Aside::new(initial.batch())),
         state: initial,
         slope: None,
         clock,
@@ -96,6 +121,7 @@ pub(crate) fn integrate_observed<S: State>(
     };
     run.choose_first_step(request.first_step())?;
     while run.clock.aim() {
+        run.set_aside()?;
         run.step()?;
         if !run.clock.per_sample && run.clock.lanes[0].taken {
             observe(&run.state);
@@ -156,6 +182,8 @@ struct Run<S: State, F> {
     kept: Kept<S>,
     good: Good<S>,
     grid: Vec<f64>,
+    /// The samples that the solve goes on without, where it may.
+    aside: Option<Aside<S>>,
 }
 
 /// The last state that was seen to be finite.
@@ -337,8 +365,39 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
         Ok(())
     }
 
+    /// Goes on without the samples that have stopped, once they are a quarter of those at work.
+    fn set_aside(&mut self) -> Result<(), SolveError<S>> {
+        let Some(aside) = &self.aside else { return Ok(()) };
+        let split = aside.split(&self.clock.lanes);
+        if 4 * split.stopped.len() < self.clock.lanes.len() {
+            return Ok(());
+        }
+        // What is set aside is not looked at again until the end.
+        self.check(1)?;
+        let Some(aside) = &mut self.aside else { return Ok(()) };
+        let stopped = self.state.select(&split.stopped);
+        self.state = self.state.select(&split.running);
+        self.slope = self.slope.take().map(|slope| S::select_rate(&slope, &split.running));
+        self.clock.lanes = aside.put(stopped, std::mem::take(&mut self.clock.lanes), &split);
+        self.good =
+            Good { state: self.state.clone(), reached: self.clock.gather(|lane| lane.time), unchecked: 0 };
+        Ok(())
+    }
+
+    /// Puts all samples in their places again.
+    fn reunite(&mut self) {
+        let Some(aside) = self.aside.take() else { return };
+        let lanes = std::mem::take(&mut self.clock.lanes);
+        let Whole { states: [state, good], lanes } =
+            aside.whole([self.state.clone(), self.good.state.clone()], lanes);
+        (self.state, self.clock.lanes) = (state, lanes);
+        self.good.state = good;
+        self.good.reached = self.clock.gather(|lane| lane.time);
+    }
+
     fn finish(mut self) -> Result<Solution<S>, SolveError<S>> {
         self.check(1)?;
+        self.reunite();
         let batch = self.state.batch();
         let mut failures = self.clock.lanes.iter().filter_map(|lane| match &lane.status {
             Status::Failed(reason) => Some(reason.clone()),
@@ -358,7 +417,8 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
         })
     }
 
-    fn fail(&self, reason: Failure, samples: usize) -> SolveError<S> {
+    fn fail(&mut self, reason: Failure, samples: usize) -> SolveError<S> {
+        self.reunite();
         SolveError {
             reason,
             span: self.span,
@@ -405,7 +465,7 @@ mod tests {
         };
         let run = |beta| {
             let (solver, span) = (Solver::adaptive(Method::Dopri5, 1e-3), Span { start: 0.0, end: 5.0 });
-            let request = Request { solver: &solver, span, save: &Save::End, beta };
+            let request = Request { solver: &solver, span, save: &Save::End, beta, any_rows: false };
             let solution = integrate_observed(&request, x.clone(), stiff, |_| {}).unwrap();
             (solution.rejected[0], solution.evaluations[0])
         };
@@ -447,7 +507,7 @@ mod tests {
             let solver = Solver { method, steps, ..Solver::default() };
             let span = Span { start: number("start"), end: number("end") };
             let save = Save::At(numbers(&case["times"]));
-            let request = Request { solver: &solver, span, save: &save, beta: 0.0 };
+            let request = Request { solver: &solver, span, save: &save, beta: 0.0, any_rows: false };
             let x = Placement::cpu_double().tensor(&numbers(&case["x"]), [1, 2]);
             let solution = integrate_observed(&request, x, oscillator, |_| {}).unwrap();
             // At tight tolerances the estimate is a difference of nearly equal numbers, and its rounding moves steps.

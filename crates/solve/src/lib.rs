@@ -20,6 +20,7 @@
 //! [`record`] gives gradients through a solve in memory that grows with the root of the number of steps, and
 //! [`EulerMaruyama`] samples stochastic equations.
 
+mod aside;
 mod augmented;
 mod clock;
 mod control;
@@ -41,7 +42,7 @@ pub use augmented::Augmented;
 pub use error::InvalidSolve;
 pub use field::{Tangent, VelocityField};
 pub use gradient::{Checkpoints, Differentiable, Recorded, record};
-pub use integrate::{integrate, solve_field};
+pub use integrate::{integrate, integrate_any_rows, solve_field};
 pub use norms::Norms;
 pub use placement::{Placement, per_sample, to_host};
 pub use save::Save;

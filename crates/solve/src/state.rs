@@ -1,6 +1,6 @@
 //! What `integrate` needs to know of the thing it moves.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::{Norms, Placement, Tolerance, per_sample, to_host};
 
@@ -41,6 +41,21 @@ pub trait State: Clone {
 
     /// For each sample whether all its values are finite; one read-back.
     fn finite(&self) -> Vec<bool>;
+
+    /// Some samples, in the order of `rows`.
+    #[must_use]
+    fn select(&self, rows: &[usize]) -> Self;
+
+    /// The same for rates.
+    #[must_use]
+    fn select_rate(rate: &Self::Rate, rows: &[usize]) -> Self::Rate;
+
+    /// The samples of several states, one after the other.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    fn concatenate(parts: Vec<Self>) -> Self;
 }
 
 /// One summand of a movement: `weight · rate`.
@@ -129,6 +144,21 @@ impl<const D: usize> State for Tensor<D> {
         // Zero times a number is zero exactly when the number is finite.
         let sums = rows(self.clone().inner()).mul_scalar(0.0).sum_dim(1);
         to_host(&sums).into_iter().map(|sum| sum == 0.0).collect()
+    }
+
+    fn select(&self, rows: &[usize]) -> Self {
+        let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+        let count = rows.len();
+        let indices = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &self.placement().device);
+        self.clone().select(0, indices)
+    }
+
+    fn select_rate(rate: &Self, rows: &[usize]) -> Self {
+        State::select(rate, rows)
+    }
+
+    fn concatenate(parts: Vec<Self>) -> Self {
+        Tensor::cat(parts, 0)
     }
 }
 

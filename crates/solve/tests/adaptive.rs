@@ -8,7 +8,7 @@ use common::{distance, oscillator, starts};
 use serde_json::Value;
 use thalweg_solve::{
     Augmented, Control, Method, Placement, Save, Solution, Solver, Span, Steps, Times, Tolerance, integrate,
-    solve_field, to_host,
+    integrate_any_rows, solve_field, to_host,
 };
 
 const TORCHDIFFEQ: &str = include_str!("../../../fixtures/solve/torchdiffeq.json");
@@ -314,4 +314,56 @@ fn integrals_ride_along_and_only_those_controlled_ask_for_steps() {
         }
         assert!(run(2).mean_evaluations() > 2.0 * run(1).mean_evaluations());
     }
+}
+
+/// Forty starts of which some need many more steps than others, with a running integral.
+fn many() -> Augmented<2> {
+    let values: Vec<f64> =
+        (0..40).flat_map(|i| [0.1 * f64::from(i) - 2.0, 0.05 * f64::from(i * i)]).collect();
+    Augmented::zeroed(Placement::cpu_double().tensor(&values, [40, 2]), 1)
+}
+
+fn with_energy(times: &Times, state: &Augmented<2>) -> Augmented<2> {
+    let velocity = oscillator(times, &state.x);
+    let energy = velocity.clone().square().sum_dim(1);
+    Augmented::new(velocity, energy)
+}
+
+#[test]
+fn going_on_without_finished_samples_changes_nothing() {
+    let solver = Solver::adaptive(Method::Dopri5, 1e-7).per_sample();
+    let whole = integrate(&solver, Span::FORWARD, many(), &Save::End, with_energy).unwrap();
+    let mut sizes = Vec::new();
+    let rate = |times: &Times, state: &Augmented<2>| {
+        sizes.push(state.x.dims()[0]);
+        with_energy(times, state)
+    };
+    let parted = integrate_any_rows(&solver, Span::FORWARD, many(), &Save::End, rate).unwrap();
+    assert_eq!(to_host(&parted.state.x), to_host(&whole.state.x));
+    assert_eq!(to_host(&parted.state.accumulated), to_host(&whole.state.accumulated));
+    assert_eq!(parted.evaluations, whole.evaluations);
+    assert_eq!(parted.accepted, whole.accepted);
+    assert_eq!(parted.rejected, whole.rejected);
+    // The work is that of the samples, up to the quarter that is waited for.
+    let (done, needed) = (sizes.iter().sum::<usize>(), parted.evaluations.iter().sum::<usize>());
+    assert!(done < needed * 4 / 3, "{done} rows were evaluated where {needed} were needed");
+    assert!(sizes.len() * 40 > done * 5 / 4, "no sample was set aside");
+}
+
+#[test]
+fn a_failure_after_samples_were_set_aside_still_holds_all_of_them() {
+    let mut solver = Solver::adaptive(Method::Dopri5, 1e-7).per_sample();
+    let counts = integrate(&solver, Span::FORWARD, many(), &Save::End, with_energy).unwrap();
+    let steps: Vec<usize> = counts.accepted.iter().zip(&counts.rejected).map(|(a, r)| a + r).collect();
+    let mut sorted = steps.clone();
+    sorted.sort_unstable();
+    solver.max_steps = sorted[30];
+    let whole = integrate(&solver, Span::FORWARD, many(), &Save::End, with_energy).unwrap_err();
+    let parted = integrate_any_rows(&solver, Span::FORWARD, many(), &Save::End, with_energy).unwrap_err();
+    assert_eq!(parted.reason, whole.reason);
+    assert_eq!(parted.samples, steps.iter().filter(|&&steps| steps > sorted[30]).count());
+    assert_eq!(parted.samples, whole.samples);
+    assert_eq!(to_host(&parted.last.x), to_host(&whole.last.x));
+    assert_eq!(parted.reached, whole.reached);
+    assert_eq!(parted.evaluations, whole.evaluations);
 }

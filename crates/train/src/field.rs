@@ -66,6 +66,13 @@ impl VelocityField<2> for Network<'_> {
             Self::Guided(field) => field.velocity(t, x),
         }
     }
+
+    fn takes_any_rows(&self) -> bool {
+        match self {
+            Self::Told(field) => field.takes_any_rows(),
+            Self::Guided(field) => field.takes_any_rows(),
+        }
+    }
 }
 
 impl Tangent<2> for Network<'_> {
@@ -96,6 +103,10 @@ impl VelocityField<2> for FlowField<'_> {
             None => self.network.velocity(t, x),
             Some(scales) => scales.wrap(self.network.clone()).velocity(t, x),
         }
+    }
+
+    fn takes_any_rows(&self) -> bool {
+        self.network.takes_any_rows()
     }
 }
 

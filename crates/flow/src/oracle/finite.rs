@@ -61,6 +61,10 @@ impl VelocityField<2> for FiniteDataFlow {
         let data = self.posterior(&c, x.clone()).data;
         TO_VELOCITY.apply(&c, x, data)
     }
+
+    fn takes_any_rows(&self) -> bool {
+        true
+    }
 }
 
 impl Tangent<2> for FiniteDataFlow {

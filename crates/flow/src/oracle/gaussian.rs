@@ -40,6 +40,10 @@ impl VelocityField<2> for GaussianFlow {
     fn velocity(&self, t: Tensor<1>, x: Tensor<2>) -> Tensor<2> {
         self.component.view(&self.schedule.at_times(t), x).velocity()
     }
+
+    fn takes_any_rows(&self) -> bool {
+        true
+    }
 }
 
 impl Tangent<2> for GaussianFlow {

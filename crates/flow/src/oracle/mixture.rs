@@ -93,6 +93,10 @@ impl VelocityField<2> for MixtureFlow {
         let r = self.responsibilities(views.iter().map(View::log_density).collect());
         average(&r, views.iter().map(View::velocity).collect())
     }
+
+    fn takes_any_rows(&self) -> bool {
+        true
+    }
 }
 
 impl Tangent<2> for MixtureFlow {
