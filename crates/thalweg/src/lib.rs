@@ -138,7 +138,7 @@ pub mod solve {
         Augmented, BOSH3, Checkpoints, Control, DOPRI5, Differentiable, EULER, EulerMaruyama, Failure, HEUN,
         InvalidSolve, MIDPOINT, Method, Norms, Placement, RK4, Recorded, Save, Solution, SolveError, Solver,
         Span, State, Steps, TSIT5, Tableau, Tangent, Term, Times, Tolerance, VelocityField, Weight,
-        integrate, per_sample, record, solve_field, to_host,
+        integrate, integrate_any_rows, per_sample, record, solve_field, to_host,
     };
 }
 
