@@ -32,7 +32,7 @@ struct Arguments {
     /// Seeds 0, 1, ...
     #[arg(long, default_value_t = 5)]
     seeds: u64,
-    /// Only cells whose problem or method contains this.
+    /// Only cells whose `problem/method` contains this.
     #[arg(long)]
     only: Option<String>,
 }
@@ -62,10 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for seed in 0..arguments.seeds {
         for (problem, source, target) in PROBLEMS {
             for (method, path, coupling) in METHODS {
-                let wanted = arguments
-                    .only
-                    .as_ref()
-                    .is_none_or(|only| problem.contains(only.as_str()) || method.contains(only.as_str()));
+                let name = format!("{problem}/{method}");
+                let wanted = arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
                 let keys = [
                     ("problem", json!(problem)),
                     ("method", json!(method)),
