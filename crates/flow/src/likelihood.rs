@@ -127,6 +127,10 @@ impl LogLikelihood {
         let probes: Probes<D> = self.divergence.draw(&x, noise);
         let initial = Augmented::zeroed(x, probes.estimates());
         let rate = |times: &Times, state: &Augmented<D>| {
+            if !state.integrands_count {
+                let velocity = field.velocity(times.tensor(state), state.x.clone());
+                return Augmented::new(velocity, state.accumulated.zeros_like());
+            }
             let (velocity, divergences) =
                 probes.velocity_and_divergences(field, times.tensor(state), state.x.clone());
             Augmented::new(velocity, columns(divergences))

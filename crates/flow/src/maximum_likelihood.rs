@@ -143,6 +143,9 @@ impl MaximumLikelihood {
         state: &Augmented<D>,
     ) -> Augmented<D> {
         let t = times.tensor(state);
+        if !state.integrands_count {
+            return Augmented::new(field.velocity(t, state.x.clone()), state.accumulated.zeros_like());
+        }
         let Probed { velocity, divergences, mut images } =
             probes.divergence.probe(field, t.clone(), state.x.clone());
         if self.regularisation.jacobian == 0.0 {

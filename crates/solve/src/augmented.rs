@@ -22,6 +22,9 @@ pub struct Augmented<const D: usize> {
     /// How many of the `k` integrals take part in error control, counted from the first; read from the state, not from
     /// its rates.
     pub controlled: usize,
+    /// Whether the integrands at this point count. Where they do not, because the method gives this stage no weight of
+    /// its own, a rate may put any finite numbers in their place.
+    pub integrands_count: bool,
 }
 
 impl<const D: usize> Augmented<D> {
@@ -33,7 +36,7 @@ impl<const D: usize> Augmented<D> {
     pub fn new(x: Tensor<D>, accumulated: Tensor<2>) -> Self {
         let [samples, controlled] = accumulated.dims();
         assert_eq!(x.dims()[0], samples, "points and accumulators must have the same number of rows");
-        Self { x, accumulated, controlled }
+        Self { x, accumulated, controlled, integrands_count: true }
     }
 
     /// Points with `k` accumulators that start at zero.
@@ -91,6 +94,7 @@ impl<const D: usize> State for Augmented<D> {
             x: self.x.advance(&points),
             accumulated: self.accumulated.advance(&integrals),
             controlled: self.controlled,
+            integrands_count: true,
         }
     }
 
@@ -110,11 +114,15 @@ impl<const D: usize> State for Augmented<D> {
         self.join(points, &self.accumulated.clone().inner(), &self.accumulated, tolerance)
     }
 
+    fn on_the_way(self) -> Self {
+        Self { integrands_count: false, ..self }
+    }
+
     fn choose(mask: &Tensor<1, Bool>, chosen: Self, other: Self) -> Self {
         Self {
             x: State::choose(mask, chosen.x, other.x),
             accumulated: State::choose(mask, chosen.accumulated, other.accumulated),
-            controlled: other.controlled,
+            ..other
         }
     }
 
@@ -127,11 +135,7 @@ impl<const D: usize> State for Augmented<D> {
     }
 
     fn select(&self, rows: &[usize]) -> Self {
-        Self {
-            x: State::select(&self.x, rows),
-            accumulated: State::select(&self.accumulated, rows),
-            controlled: self.controlled,
-        }
+        Self { x: State::select(&self.x, rows), accumulated: State::select(&self.accumulated, rows), ..*self }
     }
 
     fn select_rate(rate: &Self, rows: &[usize]) -> Self {
@@ -139,9 +143,14 @@ impl<const D: usize> State for Augmented<D> {
     }
 
     fn concatenate(parts: Vec<Self>) -> Self {
-        let controlled = parts[0].controlled;
+        let Self { controlled, integrands_count, .. } = parts[0];
         let (x, accumulated) = parts.into_iter().map(|part| (part.x, part.accumulated)).unzip();
-        Self { x: State::concatenate(x), accumulated: State::concatenate(accumulated), controlled }
+        Self {
+            x: State::concatenate(x),
+            accumulated: State::concatenate(accumulated),
+            controlled,
+            integrands_count,
+        }
     }
 }
 

@@ -220,6 +220,7 @@ impl<const D: usize> Differentiable for Augmented<D> {
             x: self.x.take_gradient(gradients),
             accumulated: self.accumulated.take_gradient(gradients),
             controlled: self.controlled,
+            integrands_count: self.integrands_count,
         }
     }
 }

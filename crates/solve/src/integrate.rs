@@ -225,12 +225,16 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
             Some(slope) => slope,
             None => {
                 self.clock.count(true);
-                (self.rate)(&self.clock.times(0.0), &self.state)
+                let state = if self.counts(0) { self.state.clone() } else { self.state.clone().on_the_way() };
+                (self.rate)(&self.clock.times(0.0), &state)
             }
         };
         let mut rates = vec![first];
         for stage in 1..tableau.stages() {
-            let point = self.state.advance(&terms(step, tableau.a[stage - 1], &rates));
+            let mut point = self.state.advance(&terms(step, tableau.a[stage - 1], &rates));
+            if !self.counts(stage) {
+                point = point.on_the_way();
+            }
             let at_the_end = tableau.fsal && stage + 1 == tableau.stages();
             // The last slope is the first of the next step: a solve without control leaves it to that one.
             let unwanted = !self.clock.is_adaptive() && !self.kept.needs_dense_output(&self.clock);
@@ -244,6 +248,15 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
             }
         }
         (self.state.advance(&terms(step, tableau.b, &rates)), rates)
+    }
+
+    /// Whether the slope of a stage has a weight of its own, beside those in further stages.
+    fn counts(&self, stage: usize) -> bool {
+        let Tableau { b, error, dense, fsal, .. } = self.tableau;
+        let in_error = self.clock.is_adaptive() && error.is_some_and(|weights| weights[stage] != 0.0);
+        let in_next = *fsal && stage + 1 == b.len();
+        let in_saved = dense[stage] != [0.0; 4] && self.kept.needs_dense_output(&self.clock);
+        b[stage] != 0.0 || in_error || in_next || in_saved
     }
 
     fn errors(&self, step: &Weight, next: &S, rates: &[S::Rate]) -> Vec<f64> {

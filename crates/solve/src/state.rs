@@ -31,6 +31,14 @@ pub trait State: Clone {
     /// The size of the state itself in the same measure, used to guess a first step.
     fn sizes(&self, tolerance: &Tolerance) -> Norms;
 
+    /// This point of a step as one at which the rate only leads to further points: it has no part in the end of the
+    /// step, in its error or in what is saved. A state with integrals can say so to its rate, which may leave out the
+    /// integrands there.
+    #[must_use]
+    fn on_the_way(self) -> Self {
+        self
+    }
+
     /// Samples of `chosen` where `mask` `[batch]` is true, of `other` elsewhere.
     #[must_use]
     fn choose(mask: &Tensor<1, Bool>, chosen: Self, other: Self) -> Self;

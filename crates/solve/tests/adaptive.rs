@@ -367,3 +367,36 @@ fn a_failure_after_samples_were_set_aside_still_holds_all_of_them() {
     assert_eq!(parted.reached, whole.reached);
     assert_eq!(parted.evaluations, whole.evaluations);
 }
+
+#[test]
+fn integrands_are_only_asked_for_where_they_count() {
+    let x = starts(&Placement::cpu_double(), 3);
+    let cases = [
+        (Solver::adaptive(Method::Dopri5, 1e-6), Save::End, true),
+        (Solver::adaptive(Method::Dopri5, 1e-6).per_sample(), Save::At(vec![0.3, 0.9]), true),
+        (Solver::fixed(Method::Midpoint, 20), Save::End, true),
+        // Its dense output uses the first slope.
+        (Solver::fixed(Method::Midpoint, 20), Save::At(vec![0.01]), true),
+        (Solver::fixed(Method::Rk4, 20), Save::End, false),
+        (Solver::adaptive(Method::Tsit5, 1e-6), Save::End, false),
+    ];
+    for (solver, save, spares) in cases {
+        let whole = integrate(&solver, Span::FORWARD, Augmented::zeroed(x.clone(), 1), &save, with_energy);
+        let mut spared = 0;
+        let rate = |times: &Times, state: &Augmented<2>| {
+            let rate = with_energy(times, state);
+            if state.integrands_count {
+                return rate;
+            }
+            spared += 1;
+            Augmented::new(rate.x, rate.accumulated.mul_scalar(0.0).add_scalar(1e6))
+        };
+        let parts = integrate(&solver, Span::FORWARD, Augmented::zeroed(x.clone(), 1), &save, rate);
+        let (whole, parts) = (whole.unwrap(), parts.unwrap());
+        assert_eq!(spared > 0, spares, "{solver:?}");
+        assert_eq!(to_host(&parts.state.accumulated), to_host(&whole.state.accumulated), "{solver:?}");
+        for ((_, parts), (_, whole)) in parts.saved.iter().zip(&whole.saved) {
+            assert_eq!(to_host(&parts.accumulated), to_host(&whole.accumulated), "{solver:?}");
+        }
+    }
+}
