@@ -1,8 +1,9 @@
 //! Assignment from coarse to fine: prices found on a quarter of the points are nearly right for all of them.
 //!
 //! Searches for single pairs grow with the cloud as long as whole regions have the wrong prices. A sample has the same
-//! regions at a sixteenth of the cost, so it is solved first, by the same method. Then two auctions settle what is
-//! rough, and shortest paths what is left.
+//! regions at a sixteenth of the cost, so it goes first, by the same method. Then auctions of shrinking increments bring
+//! the prices close, and shortest paths make them exact. Where that does not settle, on a line or among many ties, the
+//! network simplex is better, so each step gives up early and says how far it got.
 
 use thalweg_noise::Noise;
 
@@ -15,31 +16,56 @@ const SMALLEST_SAMPLED: usize = 32;
 /// One point out of this many is in the sample.
 const SAMPLING: usize = 4;
 
-/// Increments of the auctions in typical gaps between the first and the second choice. Smaller ones make long price
-/// wars, larger ones leave more to the searches.
-const INCREMENTS: [f64; 2] = [4.0, 1.0];
+/// An auction has an eighth of the increment of the one before.
+const REFINEMENT: f64 = 0.125;
 
-/// A pairing of all rows, unless the searches give up, with prices at which every row has what it wants.
-///
-/// A function of the costs alone: the sample is drawn from noise with a fixed key.
-pub(crate) fn solve(cost: &Cost) -> Option<Matching<'_>> {
-    let (matching, complete) = nearly_solve(cost);
-    complete.then_some(matching)
+/// No auction has a smaller increment, in typical gaps between first and second choice.
+const FINEST: f64 = 0.25;
+
+/// If more than this fraction of the rows is still single after the auctions, pairing them anyhow is no good start.
+const HOPELESS: f64 = 0.25;
+
+/// How far prices and searches got.
+pub(crate) enum Outcome<'a> {
+    /// All rows are paired with what they want.
+    Solved(Matching<'a>),
+    /// Most rows are paired with about what they want.
+    Close(Matching<'a>),
+    /// Too many rows want the same.
+    Hopeless,
 }
 
-/// The pairing as far as it got, and whether it is complete.
+/// A function of the costs alone: the sample is drawn from noise with a fixed key.
+pub(crate) fn solve(cost: &Cost) -> Outcome<'_> {
+    let (mut matching, settled) = nearly_solve(cost);
+    let single = matching.single_rows().len();
+    if settled {
+        matching.part_unhappy(0.0);
+        matching.take_free();
+        if matching.complete() {
+            return Outcome::Solved(matching);
+        }
+    }
+    // An auction that could not settle is a sign that searches would be long.
+    if single as f64 > HOPELESS * cost.rows() as f64 { Outcome::Hopeless } else { Outcome::Close(matching) }
+}
+
+/// Prices at which hardly any row would gain much by another column, and whether all rows are paired.
 fn nearly_solve(cost: &Cost) -> (Matching<'_>, bool) {
     let n = cost.rows();
     let prices = if n <= SMALLEST_SAMPLED { vec![0.0; n] } else { prices_from_sample(cost) };
     let mut matching = Matching::new(cost, prices);
     let gap = matching.typical_gap();
-    for increment in INCREMENTS {
-        matching.auction(increment * gap);
+    // Measured: the larger the cloud, the more gaps the prices of the sample are wrong by. Too small a first increment
+    // makes long price wars, too large a last one leaves much to the searches.
+    let mut increment = (n as f64).sqrt() / 4.0;
+    let mut settled = true;
+    while settled && increment >= FINEST && gap > 0.0 {
+        matching.part_unhappy(increment * gap);
+        settled = matching.auction(increment * gap);
+        increment *= REFINEMENT;
     }
-    matching.part_unhappy();
-    matching.take_free();
-    let complete = matching.complete();
-    (matching, complete)
+    (matching, settled)
 }
 
 /// The prices at which the sampled rows would as soon have any column as the one they get in the sample.
@@ -53,9 +79,12 @@ fn prices_from_sample(cost: &Cost) -> Vec<f64> {
         sample
     };
     let (rows, cols) = (sample(), sample());
-    let values = rows.iter().flat_map(|&i| cols.iter().map(move |&j| cost.at(i, j)));
-    let sampled = Cost::from_values(rows.len(), cols.len(), values.collect());
-    // Prices of a sample that is not quite solved are still good to start from.
+    let mut values = Vec::with_capacity(rows.len() * cols.len());
+    for &row in &rows {
+        let row = cost.row(row);
+        values.extend(cols.iter().map(|&col| row[col]));
+    }
+    let sampled = Cost::from_values(rows.len(), cols.len(), values);
     let (mut matching, _) = nearly_solve(&sampled);
     let mut prices = vec![f64::NEG_INFINITY; n];
     for (k, &row) in rows.iter().enumerate() {
@@ -66,4 +95,60 @@ fn prices_from_sample(cost: &Cost) -> Vec<f64> {
         }
     }
     prices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::NONE;
+
+    fn line(n: usize) -> Cost {
+        let mut noise = Noise::new(n as u64);
+        let (x, y) = (noise.normals(n), noise.normals(n));
+        let values = x.iter().flat_map(|x| y.iter().map(move |y| (x - 0.5 * y - 1.0).powi(2)));
+        Cost::from_values(n, n, values.collect())
+    }
+
+    /// How much more than it must a row pays at most.
+    fn worst_excess(matching: &mut Matching) -> f64 {
+        let paired: Vec<usize> =
+            (0..matching.target_of.len()).filter(|&i| matching.target_of[i] != NONE).collect();
+        paired.into_iter().fold(0.0, |worst: f64, i| worst.max(matching.paid(i) - matching.best(i).least))
+    }
+
+    #[test]
+    fn auctions_pair_all_rows_within_an_increment() {
+        let cost = line(200);
+        for increment in [10.0, 1.0, 0.2] {
+            let mut matching = Matching::new(&cost, vec![0.0; 200]);
+            assert!(matching.auction(increment));
+            assert!(matching.single_rows().is_empty());
+            assert!(worst_excess(&mut matching) <= increment * (1.0 + 1e-9));
+        }
+    }
+
+    #[test]
+    fn searches_alone_find_the_optimum_too() {
+        let cost = line(25);
+        let mut cold = Matching::new(&cost, vec![0.0; 25]);
+        cold.take_free();
+        assert!(cold.complete());
+        assert!(worst_excess(&mut cold) <= 1e-12);
+        let Outcome::Solved(matching) = solve(&cost) else { panic!("a line of 25 points is easy") };
+        assert_eq!(cold.target_of, matching.target_of);
+        for (row, &col) in cold.target_of.iter().enumerate() {
+            assert_eq!(cold.source_of[col], row);
+        }
+    }
+
+    #[test]
+    fn prices_that_overflow_are_given_up_and_not_followed_forever() {
+        let mut noise = Noise::new(9);
+        let cost =
+            Cost::from_values(40, 40, noise.normals(1600).iter().map(|v| 1e300 * v.signum()).collect());
+        let mut matching = Matching::new(&cost, vec![f64::INFINITY; 40]);
+        assert!(!matching.auction(1.0));
+        matching.part_unhappy(0.0);
+        assert!(!matching.complete());
+    }
 }

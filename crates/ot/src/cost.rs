@@ -1,5 +1,7 @@
 //! The dense cost matrix that every solver of the crate reads.
 
+use crate::distances::squared_distances;
+use crate::parallel::map_rows;
 use crate::{OtError, Points};
 
 /// What it costs to move each source (row) to each target (column), row by row.
@@ -14,12 +16,6 @@ pub struct Cost {
 
 /// Sums of this many costs, as in dual potentials, must stay finite; see [`Cost::check`].
 const LARGEST: f64 = 1e300;
-
-/// Up to this dimension the subtraction form is as fast as the matrix product, and exact to the last digits.
-const DIRECT_UP_TO: usize = 8;
-
-/// Below this fraction of `‖x‖² + ‖y‖²` the product form has lost more than four digits to cancellation.
-const CANCELLATION: f64 = 1e-4;
 
 impl Cost {
     /// Takes a matrix as it is, `[rows, cols]` row by row.
@@ -42,8 +38,7 @@ impl Cost {
     #[must_use]
     pub fn squared_euclidean(x: Points, y: Points) -> Self {
         assert_eq!(x.dim(), y.dim(), "the points have dimensions {} and {}", x.dim(), y.dim());
-        let values = if x.dim() <= DIRECT_UP_TO { direct(x, y) } else { by_product(x, y) };
-        Self { rows: x.len(), cols: y.len(), values }
+        Self { rows: x.len(), cols: y.len(), values: squared_distances(x, y) }
     }
 
     /// `‖x_i - y_j‖`.
@@ -94,122 +89,31 @@ impl Cost {
         if self.values.is_empty() {
             return Err(OtError::Empty { rows: self.rows, cols: self.cols });
         }
-        let mut range = [f64::INFINITY, f64::NEG_INFINITY];
-        for i in 0..self.rows {
-            let row = self.row(i);
-            if !row.iter().fold(true, |good, c| good & (c.abs() <= LARGEST)) {
-                let col = row.iter().position(|c| c.is_nan() || c.abs() > LARGEST).unwrap_or(0);
-                return Err(OtError::BadCost { row: i, col, value: row[col] });
-            }
-            range = row.iter().fold(range, |[low, high], &c| [low.min(c), high.max(c)]);
+        let ranges = map_rows([self.rows, self.cols], || (), |(), i| range(self.row(i)));
+        // Written so that a NaN is not good.
+        let is_good = |[low, high]: &[f64; 2]| *low >= -LARGEST && *high <= LARGEST;
+        if let Some(row) = ranges.iter().position(|range| !is_good(range)) {
+            let col = self.row(row).iter().position(|c| c.is_nan() || c.abs() > LARGEST).unwrap_or(0);
+            return Err(OtError::BadCost { row, col, value: self.at(row, col) });
         }
-        Ok(range)
+        let widest = |[low, high]: [f64; 2], range: &[f64; 2]| [low.min(range[0]), high.max(range[1])];
+        Ok(ranges.iter().fold([f64::INFINITY, f64::NEG_INFINITY], widest))
     }
 }
 
-fn squared_distance(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(a, b)| (a - b) * (a - b)).sum()
-}
-
-fn direct(x: Points, y: Points) -> Vec<f64> {
-    let (n, m) = (x.len(), y.len());
-    let mut values = vec![0.0; n * m];
-    // One coordinate of all targets at a time, so that the innermost loop runs over contiguous numbers.
-    let columns: Vec<f64> = (0..y.dim()).flat_map(|k| y.rows().map(move |row| row[k])).collect();
-    for (source, out) in x.rows().zip(values.chunks_exact_mut(m.max(1))) {
-        for (&coordinate, targets) in source.iter().zip(columns.chunks_exact(m.max(1))) {
-            for (value, target) in out.iter_mut().zip(targets) {
-                let difference = coordinate - target;
-                *value += difference * difference;
-            }
-        }
-    }
-    values
-}
-
-fn by_product(x: Points, y: Points) -> Vec<f64> {
-    let (n, m, d) = (x.len(), y.len(), x.dim());
-    let centre = centre_of(x, y);
-    let (centred_x, centred_y) = (minus(x, &centre), minus(y, &centre));
-    let squares = |values: &[f64]| -> Vec<f64> {
-        values.chunks_exact(d).map(|row| row.iter().map(|v| v * v).sum()).collect()
+/// The smallest and the largest entry of a row, both NaN if any entry is NaN or infinite.
+fn range(row: &[f64]) -> [f64; 2] {
+    // Comparisons pass over a NaN, so it is kept apart: zero times a finite number is zero.
+    let fold = |[low, high, nan]: [f64; 3], &c: &f64| {
+        [if c < low { c } else { low }, if c > high { c } else { high }, nan + 0.0 * c]
     };
-    let (x_squares, y_squares) = (squares(&centred_x), squares(&centred_y));
-    let mut values = vec![0.0; n * m];
-    faer::linalg::matmul::matmul(
-        faer::MatMut::from_row_major_slice_mut(&mut values, n, m),
-        faer::Accum::Replace,
-        faer::MatRef::from_row_major_slice(&centred_x, n, d),
-        faer::MatRef::from_row_major_slice(&centred_y, m, d).transpose(),
-        -2.0,
-        faer::Par::Seq,
-    );
-    for i in 0..n {
-        let row = &mut values[i * m..(i + 1) * m];
-        for (j, value) in row.iter_mut().enumerate() {
-            let scale = x_squares[i] + y_squares[j];
-            *value += scale;
-            // The recomputed entry is a sum of squares, so nothing is left to clamp at zero.
-            if *value < CANCELLATION * scale {
-                *value = squared_distance(x.row(i), y.row(j));
-            }
-        }
-    }
-    values
-}
-
-/// The mean of all points of both clouds; distances do not see it, but rounding does.
-fn centre_of(x: Points, y: Points) -> Vec<f64> {
-    let mut centre = vec![0.0; x.dim()];
-    let count = (x.len() + y.len()).max(1) as f64;
-    for point in x.rows().chain(y.rows()) {
-        for (mean, value) in centre.iter_mut().zip(point) {
-            *mean += value / count;
-        }
-    }
-    centre
-}
-
-fn minus(points: Points, centre: &[f64]) -> Vec<f64> {
-    points.rows().flat_map(|row| row.iter().zip(centre).map(|(value, mean)| value - mean)).collect()
+    let [low, high, nan] = row.iter().fold([f64::INFINITY, f64::NEG_INFINITY, 0.0], fold);
+    [low + nan, high + nan]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thalweg_noise::Noise;
-
-    fn check_against_differences(x: &[f64], y: &[f64], dim: usize) {
-        let (x, y) = (Points::new(x, dim), Points::new(y, dim));
-        let cost = Cost::squared_euclidean(x, y);
-        assert_eq!((cost.rows(), cost.cols()), (x.len(), y.len()));
-        for i in 0..x.len() {
-            for j in 0..y.len() {
-                let exact = squared_distance(x.row(i), y.row(j));
-                assert!((cost.at(i, j) - exact).abs() <= 1e-11 * exact, "{i},{j}: {} {exact}", cost.at(i, j));
-                assert!(cost.at(i, j) >= 0.0);
-            }
-        }
-    }
-
-    #[test]
-    fn squared_distances_have_their_digits_in_every_dimension() {
-        let mut noise = Noise::new(1);
-        for dim in [1, 2, 7, 8, 9, 17, 64] {
-            check_against_differences(&noise.normals(13 * dim), &noise.normals(9 * dim), dim);
-        }
-    }
-
-    #[test]
-    fn a_far_centre_and_near_neighbours_lose_no_digits() {
-        let mut noise = Noise::new(2);
-        let x: Vec<f64> = noise.normals(20 * 16).iter().map(|v| 1e6 + v).collect();
-        let mut y: Vec<f64> = x.iter().map(|v| v + 1e-5).collect();
-        // A duplicate must be at distance zero, not at the square root of a rounding error.
-        y[..16].copy_from_slice(&x[..16]);
-        check_against_differences(&x, &y, 16);
-        assert_eq!(Cost::euclidean(Points::new(&x, 16), Points::new(&y, 16)).at(0, 0), 0.0);
-    }
 
     #[test]
     fn a_bad_cost_is_named_by_its_place() {

@@ -2,8 +2,8 @@
 //!
 //! Two solvers share one dense [`Cost`] matrix, which is never rescaled behind the caller's back:
 //!
-//! - [`network_simplex`] moves general weights exactly. With unit weights its answer is a permutation: [`assign`]
-//!   pairs two clouds of equal size one to one, and [`partial_assign`] pairs only a given number of points.
+//! - [`network_simplex`] moves general weights exactly. With unit weights an answer is a permutation: [`assign`]
+//!   pairs two clouds of equal size one to one, faster, and [`partial_assign`] pairs only a given number of points.
 //! - [`Sinkhorn`] solves the entropic problem, balanced or with soft marginals, by stabilised matrix scaling.
 //!
 //! The exact solvers return their dual potentials, so that an answer can be checked without trusting the solver:
@@ -25,6 +25,7 @@ mod auction;
 mod certificate;
 mod coarse_to_fine;
 mod cost;
+mod distances;
 mod error;
 mod matching;
 mod network_simplex;

@@ -4,11 +4,9 @@
 //! column that it wants, the pairing is optimal and the negative prices are its column duals. The two ways to get
 //! there are in [`crate::auction`] (fast and rough) and [`crate::shortest_paths`] (exact).
 
-use rayon::prelude::*;
-
 use crate::Cost;
-use crate::parallel::worth_threads;
-use crate::shortlist::{Best, Shortlist};
+use crate::parallel::map_rows;
+use crate::shortlist::{Best, Lanes, Shortlist};
 
 /// Marks a row or column without partner.
 pub(crate) const NONE: usize = usize::MAX;
@@ -21,20 +19,17 @@ pub(crate) struct Matching<'a> {
     pub(crate) target_of: Vec<usize>,
     pub(crate) source_of: Vec<usize>,
     pub(crate) shortlists: Vec<Shortlist>,
+    lanes: Lanes,
 }
 
 impl<'a> Matching<'a> {
     /// Nobody is paired. Takes one pass over the cost.
     pub(crate) fn new(cost: &'a Cost, prices: Vec<f64>) -> Self {
         let n = cost.rows();
-        let mut shortlists = vec![Shortlist::blank(); n];
-        let fill = |(i, list): (usize, &mut Shortlist)| list.refresh(cost.row(i), &prices);
-        if worth_threads(n * n) {
-            shortlists.par_iter_mut().enumerate().for_each(fill);
-        } else {
-            shortlists.iter_mut().enumerate().for_each(fill);
-        }
-        Self { cost, prices, target_of: vec![NONE; n], source_of: vec![NONE; n], shortlists }
+        let shortlists =
+            map_rows([n, n], || Lanes::new(n), |lanes, row| Shortlist::new(cost.row(row), &prices, lanes));
+        let lanes = Lanes::new(n);
+        Self { cost, prices, target_of: vec![NONE; n], source_of: vec![NONE; n], shortlists, lanes }
     }
 
     /// What a row wants at the present prices.
@@ -49,7 +44,7 @@ impl<'a> Matching<'a> {
     }
 
     pub(crate) fn refresh(&mut self, row: usize) {
-        self.shortlists[row].refresh(self.cost.row(row), &self.prices);
+        self.shortlists[row].refresh(self.cost.row(row), &self.prices, &mut self.lanes);
     }
 
     /// What a paired row pays, price included.
@@ -73,14 +68,22 @@ impl<'a> Matching<'a> {
         (0..self.target_of.len()).filter(|&row| self.target_of[row] == NONE).collect()
     }
 
-    /// Parts the rows from columns that others undersell, so that all that is left is part of an optimum.
-    pub(crate) fn part_unhappy(&mut self) {
+    /// Parts the rows from columns for which they pay over `patience` more than they must.
+    pub(crate) fn part_unhappy(&mut self, patience: f64) {
         for row in 0..self.target_of.len() {
             let col = self.target_of[row];
-            if col != NONE && self.paid(row) > self.best(row).least {
+            if col != NONE && self.paid(row) > self.best(row).least + patience {
                 self.target_of[row] = NONE;
                 self.source_of[col] = NONE;
             }
+        }
+    }
+
+    /// Gives the single rows the free columns, wanted or not, in order.
+    pub(crate) fn pair_the_rest(&mut self) {
+        let free: Vec<usize> = (0..self.source_of.len()).filter(|&col| self.source_of[col] == NONE).collect();
+        for (row, col) in self.single_rows().into_iter().zip(free) {
+            self.pair(row, col);
         }
     }
 

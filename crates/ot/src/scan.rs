@@ -1,45 +1,69 @@
-//! The inner loop of the network simplex: the least reduced cost of a row.
+//! Minima over a row: the least reduced cost for the network simplex, and the least sum that proves an assignment.
 //!
-//! The pass leaves the minimum of each block behind, so that finding *where* the minimum lies takes a look at one
+//! The pass of the network simplex leaves the minimum of each block behind, so that finding *where* the minimum lies takes a look at one
 //! block and not a second pass. Eight running minima per block give the compiler independent lanes; selections
 //! instead of branches let it use vector instructions.
+
+use pulp::{Arch, NullaryFnOnce};
 
 /// Entries per block: eight cache lines of `f64`.
 const BLOCK: usize = 64;
 const LANES: usize = 8;
+
+/// Running minima of [`least_sum`], enough for the widest vectors.
+const WIDE: usize = 32;
 
 /// Number of blocks of a row of `n` entries.
 pub(crate) fn blocks(n: usize) -> usize {
     n.div_ceil(BLOCK)
 }
 
+// Inlined, with all else that runs inside of a dispatch, or it would be compiled for the oldest processor.
+#[inline(always)]
 fn lesser(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
 }
 
-fn least(lanes: [f64; LANES]) -> f64 {
+#[inline(always)]
+fn least<const N: usize>(lanes: [f64; N]) -> f64 {
     lanes.into_iter().fold(f64::INFINITY, lesser)
 }
 
 /// The minimum of `costs[j] - duals[j]`, and into `minima` that of each block.
 pub(crate) fn reduced_minimum(costs: &[f64], duals: &[f64], minima: &mut [f64]) -> f64 {
-    let mut best = f64::INFINITY;
-    for ((costs, duals), minimum) in costs.chunks(BLOCK).zip(duals.chunks(BLOCK)).zip(minima) {
-        let mut lanes = [f64::INFINITY; LANES];
-        let (cost_lanes, cost_rest) = costs.as_chunks::<LANES>();
-        let (dual_lanes, dual_rest) = duals.as_chunks::<LANES>();
-        for (c, v) in cost_lanes.iter().zip(dual_lanes) {
-            for k in 0..LANES {
-                lanes[k] = lesser(c[k] - v[k], lanes[k]);
+    Arch::new().dispatch(ReducedMinimum { costs, duals, minima })
+}
+
+struct ReducedMinimum<'a> {
+    costs: &'a [f64],
+    duals: &'a [f64],
+    minima: &'a mut [f64],
+}
+
+impl NullaryFnOnce for ReducedMinimum<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let mut best = f64::INFINITY;
+        let blocks = self.costs.chunks(BLOCK).zip(self.duals.chunks(BLOCK));
+        for ((costs, duals), minimum) in blocks.zip(self.minima) {
+            let mut lanes = [f64::INFINITY; LANES];
+            let (cost_lanes, cost_rest) = costs.as_chunks::<LANES>();
+            let (dual_lanes, dual_rest) = duals.as_chunks::<LANES>();
+            for (c, v) in cost_lanes.iter().zip(dual_lanes) {
+                for k in 0..LANES {
+                    lanes[k] = lesser(c[k] - v[k], lanes[k]);
+                }
             }
+            for (c, v) in cost_rest.iter().zip(dual_rest) {
+                lanes[0] = lesser(c - v, lanes[0]);
+            }
+            *minimum = least(lanes);
+            best = lesser(*minimum, best);
         }
-        for (c, v) in cost_rest.iter().zip(dual_rest) {
-            lanes[0] = lesser(c - v, lanes[0]);
-        }
-        *minimum = least(lanes);
-        best = lesser(*minimum, best);
+        best
     }
-    best
 }
 
 /// Where the minimum that [`reduced_minimum`] has just found lies.
@@ -52,21 +76,32 @@ pub(crate) fn place_of(minimum: f64, costs: &[f64], duals: &[f64], minima: &[f64
 
 /// The minimum of `costs[j] + prices[j]`.
 pub(crate) fn least_sum(costs: &[f64], prices: &[f64]) -> f64 {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mut lanes = [f64::INFINITY; 4 * LANES];
-            let (cost_lanes, cost_rest) = costs.as_chunks::<{ 4 * LANES }>();
-            let (price_lanes, price_rest) = prices.as_chunks::<{ 4 * LANES }>();
-            for (c, p) in cost_lanes.iter().zip(price_lanes) {
-                for k in 0..4 * LANES {
-                    lanes[k] = lesser(c[k] + p[k], lanes[k]);
-                }
+    Arch::new().dispatch(LeastSum { costs, prices })
+}
+
+struct LeastSum<'a> {
+    costs: &'a [f64],
+    prices: &'a [f64],
+}
+
+impl NullaryFnOnce for LeastSum<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let mut lanes = [f64::INFINITY; WIDE];
+        let (cost_lanes, cost_rest) = self.costs.as_chunks::<WIDE>();
+        let (price_lanes, price_rest) = self.prices.as_chunks::<WIDE>();
+        for (c, p) in cost_lanes.iter().zip(price_lanes) {
+            for k in 0..WIDE {
+                lanes[k] = lesser(c[k] + p[k], lanes[k]);
             }
-            let rest = cost_rest.iter().zip(price_rest).map(|(c, p)| c + p);
-            lanes.into_iter().chain(rest).fold(f64::INFINITY, lesser)
-        },
-    )
+        }
+        for (lane, (c, p)) in lanes.iter_mut().zip(cost_rest.iter().zip(price_rest)) {
+            *lane = lesser(c + p, *lane);
+        }
+        least(lanes)
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +121,16 @@ mod tests {
             assert_eq!(best, plain(&reduced));
             assert_eq!(minima, reduced.chunks(BLOCK).map(plain).collect::<Vec<_>>());
             assert_eq!(reduced[place_of(best, &costs, &duals, &minima)], best);
+        }
+    }
+
+    #[test]
+    fn the_least_sum_is_that_of_the_plain_loop() {
+        let mut noise = Noise::new(2);
+        for n in [0, 1, 31, 32, 33, 100] {
+            let (costs, prices) = (noise.normals(n), noise.normals(n));
+            let plain = costs.iter().zip(&prices).map(|(c, p)| c + p).fold(f64::INFINITY, f64::min);
+            assert_eq!(least_sum(&costs, &prices), plain);
         }
     }
 }

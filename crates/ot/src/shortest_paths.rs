@@ -12,9 +12,9 @@ use std::collections::BinaryHeap;
 use crate::matching::{Matching, NONE};
 use crate::shortlist::Entry;
 
-/// Rows visited in all searches, per row of the problem, before the method gives up. Clouds take less than twenty;
-/// ten times that is more work than the network simplex from nothing.
-const VISITS_PER_ROW: usize = 200;
+/// Rows visited in all searches, per row of the problem, before the method gives up. Where auctions have settled, clouds
+/// take fewer; more would be as much work as the network simplex.
+const VISITS_PER_ROW: usize = 20;
 
 /// What the search meets next.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,11 +4,16 @@
 //! beyond it, and the list answers for its whole row until its own best entry has risen over the horizon. Most
 //! questions about a row then touch a dozen numbers and not thousands.
 
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
-/// Columns `l`, `l + LANES`, `l + 2 · LANES`, … share lane `l`. The list ends at the first lane that would have to give
-/// two columns, about `√(π/2 · LANES)` = 14 entries from the cheapest.
-const LANES: usize = 128;
+/// Columns `l`, `l + lanes`, `l + 2 · lanes`, … share lane `l`. A list ends at the first lane that would have to give two
+/// columns, about `√(π/2 · lanes)` entries from the cheapest: 10 for 256 columns, 40 for 4,096.
+fn lanes_for(cols: usize) -> usize {
+    (cols / 4).max(32)
+}
+
+/// Lanes that are looked at together.
+const GROUP: usize = 8;
 
 /// A column and what the row pays for it, without its price.
 #[derive(Clone, Copy)]
@@ -18,7 +23,6 @@ pub(crate) struct Entry {
 }
 
 /// See the module.
-#[derive(Clone)]
 pub(crate) struct Shortlist {
     pub(crate) entries: Vec<Entry>,
     /// No column outside of the list costs less than this, price included.
@@ -35,50 +39,54 @@ pub(crate) struct Best {
 }
 
 impl Shortlist {
-    /// A list that knows nothing: it must be refreshed before anything is asked of it.
-    pub(crate) fn blank() -> Self {
-        Self { entries: Vec::new(), horizon: f64::NEG_INFINITY }
+    pub(crate) fn new(row: &[f64], prices: &[f64], lanes: &mut Lanes) -> Self {
+        let mut list = Self { entries: Vec::new(), horizon: f64::NEG_INFINITY };
+        list.refresh(row, prices, lanes);
+        list
     }
 
-    /// One pass over the row: complete up to 128 columns, and never empty.
-    pub(crate) fn refresh(&mut self, row: &[f64], prices: &[f64]) {
-        let mut lanes = Lanes::EMPTY;
-        Arch::new().dispatch(
-            #[inline(always)]
-            || lanes.take(row, prices),
-        );
-        self.horizon = lanes.second.iter().fold(f64::INFINITY, |low, &value| lesser(value, low));
+    /// One pass over the row: complete up to 32 columns, and never empty.
+    pub(crate) fn refresh(&mut self, row: &[f64], prices: &[f64], lanes: &mut Lanes) {
+        self.horizon = Arch::new().dispatch(Pass { row, prices, lanes });
         self.entries.clear();
-        for (lane, (&least, &step)) in lanes.least.iter().zip(&lanes.step_of_least).enumerate() {
-            let col = step as usize * LANES + lane;
-            if least <= self.horizon && col < row.len() {
-                self.entries.push(Entry { col, cost: row[col] });
+        let width = lanes.least.len();
+        for (block, least) in lanes.least.chunks(GROUP).enumerate() {
+            // Most groups have nothing for the list, and one branch is cheaper than eight.
+            if !least.iter().fold(false, |any, &sum| any | (sum <= self.horizon)) {
+                continue;
+            }
+            for (lane, &sum) in (block * GROUP..).zip(least) {
+                if sum <= self.horizon && sum < f64::INFINITY {
+                    let col = lanes.step_of_least[lane] as usize * width + lane;
+                    self.entries.push(Entry { col, cost: row[col] });
+                }
             }
         }
     }
 
     /// The cheapest column, unless one beyond the horizon may be cheaper.
     pub(crate) fn best(&self, prices: &[f64]) -> Option<Best> {
-        let mut best = Best { col: 0, least: f64::INFINITY, second: f64::INFINITY };
+        let mut best = Best { col: 0, least: f64::INFINITY, second: self.horizon };
         for &Entry { col, cost } in &self.entries {
-            let price = cost + prices[col];
-            if price < best.least {
-                best = Best { col, least: price, second: best.least };
-            } else {
-                best.second = lesser(price, best.second);
-            }
+            let sum = cost + prices[col];
+            let lower = sum < best.least;
+            let greater = if lower { best.least } else { sum };
+            best.second = lesser(greater, best.second);
+            best.col = if lower { col } else { best.col };
+            best.least = lesser(sum, best.least);
         }
-        best.second = lesser(self.horizon, best.second);
         (best.least <= self.horizon && best.least < f64::INFINITY).then_some(best)
     }
 }
 
-/// The two least sums of each lane. Lanes do not depend on each other and selections replace branches, so that the
-/// compiler can use vector instructions; steps are floats because a selection wants numbers of equal width.
-struct Lanes {
-    least: [f64; LANES],
-    step_of_least: [f64; LANES],
-    second: [f64; LANES],
+/// The two least sums of each lane, as scratch for one pass over a row.
+///
+/// Lanes do not depend on each other and selections replace branches, so that the compiler can use vector
+/// instructions; steps are floats because a selection wants numbers of equal width.
+pub(crate) struct Lanes {
+    least: Vec<f64>,
+    step_of_least: Vec<f64>,
+    second: Vec<f64>,
 }
 
 fn lesser(a: f64, b: f64) -> f64 {
@@ -86,37 +94,53 @@ fn lesser(a: f64, b: f64) -> f64 {
 }
 
 impl Lanes {
-    const EMPTY: Self = Self {
-        least: [f64::INFINITY; LANES],
-        step_of_least: [0.0; LANES],
-        second: [f64::INFINITY; LANES],
-    };
-
-    // Must be inlined into the dispatch, or it is compiled for the oldest processor.
-    #[inline(always)]
-    fn take(&mut self, row: &[f64], prices: &[f64]) {
-        let (row_chunks, row_rest) = row.as_chunks::<LANES>();
-        let (price_chunks, price_rest) = prices.as_chunks::<LANES>();
-        let mut step = 0.0;
-        for (costs, prices) in row_chunks.iter().zip(price_chunks) {
-            for lane in 0..LANES {
-                self.put(lane, costs[lane] + prices[lane], step);
-            }
-            step += 1.0;
-        }
-        for (lane, (cost, price)) in row_rest.iter().zip(price_rest).enumerate() {
-            self.put(lane, cost + price, step);
-        }
+    /// For rows of this many columns.
+    pub(crate) fn new(cols: usize) -> Self {
+        let lanes = vec![0.0; lanes_for(cols)];
+        Self { least: lanes.clone(), step_of_least: lanes.clone(), second: lanes }
     }
+}
 
+/// One pass over a row.
+struct Pass<'a> {
+    row: &'a [f64],
+    prices: &'a [f64],
+    lanes: &'a mut Lanes,
+}
+
+impl NullaryFnOnce for Pass<'_> {
+    /// The least of all sums that are second in their lane.
+    type Output = f64;
+
+    // Inlined into the dispatch, or it would be compiled for the oldest processor.
     #[inline(always)]
-    fn put(&mut self, lane: usize, value: f64, step: f64) {
-        let least = self.least[lane];
-        let lower = value < least;
-        let greater = if lower { least } else { value };
-        self.second[lane] = if greater < self.second[lane] { greater } else { self.second[lane] };
-        self.step_of_least[lane] = if lower { step } else { self.step_of_least[lane] };
-        self.least[lane] = if lower { value } else { least };
+    fn call(self) -> f64 {
+        let Lanes { least, step_of_least, second } = self.lanes;
+        let width = least.len();
+        least.fill(f64::INFINITY);
+        second.fill(f64::INFINITY);
+        for (step, (costs, prices)) in self.row.chunks(width).zip(self.prices.chunks(width)).enumerate() {
+            let step = step as f64;
+            // Slices of one length, so that no index is checked.
+            let width = costs.len();
+            let (prices, least) = (&prices[..width], &mut least[..width]);
+            let (step_of_least, second) = (&mut step_of_least[..width], &mut second[..width]);
+            for lane in 0..width {
+                let sum = costs[lane] + prices[lane];
+                let lower = sum < least[lane];
+                let greater = if lower { least[lane] } else { sum };
+                second[lane] = if greater < second[lane] { greater } else { second[lane] };
+                step_of_least[lane] = if lower { step } else { step_of_least[lane] };
+                least[lane] = if lower { sum } else { least[lane] };
+            }
+        }
+        let mut horizon = [f64::INFINITY; GROUP];
+        for second in second.chunks(GROUP) {
+            for (horizon, &second) in horizon.iter_mut().zip(second) {
+                *horizon = if second < *horizon { second } else { *horizon };
+            }
+        }
+        horizon.into_iter().fold(f64::INFINITY, lesser)
     }
 }
 
@@ -127,8 +151,7 @@ mod tests {
 
     /// Checks that the list holds exactly the columns up to its horizon, and that `best` tells the two least.
     fn check(row: &[f64], prices: &[f64]) -> usize {
-        let mut list = Shortlist::blank();
-        list.refresh(row, prices);
+        let list = Shortlist::new(row, prices, &mut Lanes::new(row.len()));
         let sums: Vec<f64> = row.iter().zip(prices).map(|(c, p)| c + p).collect();
         let listed: Vec<usize> = list.entries.iter().map(|entry| entry.col).collect();
         for (col, sum) in sums.iter().enumerate() {
@@ -147,10 +170,10 @@ mod tests {
     #[test]
     fn a_list_is_complete_up_to_its_horizon() {
         let mut noise = Noise::new(1);
-        for n in [1, 2, 127, 128, 129, 256, 1000] {
+        for n in [1, 2, 31, 32, 33, 128, 129, 1000] {
             let (row, prices) = (noise.normals(n), noise.normals(n));
             let listed = check(&row, &prices);
-            assert!(if n <= LANES { listed == n } else { listed >= 1 });
+            assert!(if n <= 32 { listed == n } else { listed >= 1 });
             check(&vec![2.0; n], &vec![0.0; n]);
             check(&(0..n).map(|j| (j % 3) as f64).collect::<Vec<_>>(), &vec![0.0; n]);
         }
@@ -160,15 +183,13 @@ mod tests {
     fn a_list_whose_entries_have_risen_over_the_horizon_is_silent() {
         let row: Vec<f64> = (0..300).map(f64::from).collect();
         let mut prices = vec![0.0; 300];
-        let mut list = Shortlist::blank();
-        assert!(list.best(&prices).is_none());
-        list.refresh(&row, &prices);
-        assert_eq!(list.horizon, 128.0);
-        for price in &mut prices[..129] {
+        let mut list = Shortlist::new(&row, &prices, &mut Lanes::new(row.len()));
+        assert_eq!(list.horizon, 75.0);
+        for price in &mut prices[..76] {
             *price = 500.0;
         }
         assert!(list.best(&prices).is_none());
-        list.refresh(&row, &prices);
-        assert_eq!(list.best(&prices).unwrap().col, 129);
+        list.refresh(&row, &prices, &mut Lanes::new(row.len()));
+        assert_eq!(list.best(&prices).unwrap().col, 76);
     }
 }

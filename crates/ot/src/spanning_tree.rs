@@ -26,6 +26,18 @@ struct Node {
     previous_sibling: usize,
 }
 
+impl Node {
+    /// Hangs on nothing yet.
+    const LEAF: Self = Self {
+        parent: NONE,
+        arc: Arc { cost: 0.0, flow: 0.0, up: true },
+        depth: 0,
+        first_child: NONE,
+        next_sibling: NONE,
+        previous_sibling: NONE,
+    };
+}
+
 /// The arc between a node and its parent.
 #[derive(Clone, Copy)]
 pub(crate) struct Arc {
@@ -50,21 +62,33 @@ impl Tree {
     pub(crate) fn star(source_weights: &[f64], target_weights: &[f64], artificial_cost: f64) -> Self {
         let sources = source_weights.len();
         let root = sources + target_weights.len();
-        let leaf = Node {
-            parent: NONE,
-            arc: Arc { cost: 0.0, flow: 0.0, up: true },
-            depth: 0,
-            first_child: NONE,
-            next_sibling: NONE,
-            previous_sibling: NONE,
-        };
-        let mut tree = Self { sources, nodes: vec![leaf; root + 1], duals: vec![0.0; root + 1] };
+        let mut tree = Self { sources, nodes: vec![Node::LEAF; root + 1], duals: vec![0.0; root + 1] };
         for (node, &flow) in source_weights.iter().chain(target_weights).enumerate() {
             // A target that wants nothing still needs its empty arc to point up.
             let up = node < sources || flow == 0.0;
             let cost = if up { 0.0 } else { artificial_cost };
             tree.attach(node, root, Arc { cost, flow, up });
             tree.refresh(node);
+        }
+        tree
+    }
+
+    /// For unit weights: each source carries the mass of its pair, and an empty artificial arc ties it to the root.
+    ///
+    /// These arcs can never carry anything, as none leads out of the root, so they may cost what gives the sources the
+    /// potentials `row_duals`.
+    pub(crate) fn of_pairs(
+        target_of: &[usize],
+        row_duals: &[f64],
+        cost: impl Fn(usize, usize) -> f64,
+    ) -> Self {
+        let sources = target_of.len();
+        let root = 2 * sources;
+        let mut tree = Self { sources, nodes: vec![Node::LEAF; root + 1], duals: vec![0.0; root + 1] };
+        for (source, (&target, &dual)) in target_of.iter().zip(row_duals).enumerate() {
+            tree.attach(source, root, Arc { cost: dual, flow: 0.0, up: true });
+            tree.attach(sources + target, source, Arc { cost: cost(source, target), flow: 1.0, up: false });
+            tree.refresh(source);
         }
         tree
     }
