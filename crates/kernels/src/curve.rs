@@ -114,10 +114,10 @@ impl<T: Real> Curve<T> for Elu<T> {
 
     #[inline(always)]
     fn value_and_slope(self, x: T) -> (T, T) {
-        let decay = self.below * select(x < T::of(0.0), x, T::of(0.0)).exponential();
         let positive = x > T::of(0.0);
-        // Not a number is not positive, so its value comes from the sum with itself.
-        let value = select(positive, self.scale * x, decay - self.below + (x - x));
+        // Not a number is not positive, and stays what it is through the exponential.
+        let decay = self.below * select(positive, T::of(0.0), x).exponential();
+        let value = select(positive, self.scale * x, decay - self.below);
         (value, select(positive, self.scale, decay))
     }
 }
@@ -185,5 +185,103 @@ impl<T: Real> Curve<T> for Softplus<T> {
         let value = positive + log_of_one_plus(decay) * self.inverse;
         let slope = select(sharp >= T::of(0.0), T::of(1.0), decay) / (T::of(1.0) + decay);
         (value, slope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Activation; 8] = [
+        Activation::Silu,
+        Activation::Relu,
+        Activation::Elu,
+        Activation::Selu,
+        Activation::Tanh,
+        Activation::Gelu,
+        Activation::Softplus { beta: 1.0 },
+        Activation::Softplus { beta: 20.0 },
+    ];
+
+    struct Both<'a, T> {
+        x: &'a [T],
+        values: &'a mut [T],
+        slopes: &'a mut [T],
+        alone: &'a mut [T],
+    }
+
+    impl<T: Real> CurveLoop<T> for Both<'_, T> {
+        #[inline(always)]
+        fn run<C: Curve<T>>(self, curve: C) {
+            for i in 0..self.x.len() {
+                (self.values[i], self.slopes[i]) = curve.value_and_slope(self.x[i]);
+                self.alone[i] = curve.value(self.x[i]);
+            }
+        }
+    }
+
+    fn of<T: Real>(activation: Activation, x: &[T]) -> (Vec<T>, Vec<T>) {
+        let zeros = vec![T::of(0.0); x.len()];
+        let (mut values, mut slopes, mut alone) = (zeros.clone(), zeros.clone(), zeros);
+        along(activation, Both { x, values: &mut values, slopes: &mut slopes, alone: &mut alone });
+        for (value, alone) in values.iter().zip(&alone) {
+            assert!(
+                value == alone || value.to_double().is_nan() && alone.to_double().is_nan(),
+                "{activation:?}"
+            );
+        }
+        (values, slopes)
+    }
+
+    #[test]
+    fn slopes_are_those_of_the_values() {
+        let x: Vec<f64> = (-120..120).map(|i| 0.05 * f64::from(i) + 0.013).collect();
+        let h = 1e-5;
+        for activation in ALL {
+            let (_, slopes) = of(activation, &x);
+            let at = |shift: f64| of(activation, &x.iter().map(|x| x + shift).collect::<Vec<_>>()).0;
+            for ((slope, up), down) in slopes.iter().zip(at(h)).zip(at(-h)) {
+                let difference = (up - down) / (2.0 * h);
+                assert!((slope - difference).abs() < 2e-8, "{activation:?}: {slope} against {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_values() {
+        let close = |activation, x: f64, expected: f64| {
+            let found = of(activation, &[x]).0[0];
+            assert!(
+                (found - expected).abs() < 1e-15 * expected.abs().max(1.0),
+                "{activation:?} {x}: {found}"
+            );
+            let single = of(activation, &[x as f32]).0[0];
+            assert!(
+                (f64::from(single) - expected).abs() < 3e-7 * expected.abs().max(1.0),
+                "{activation:?} {x}"
+            );
+        };
+        close(Activation::Silu, 1.0, 0.731_058_578_630_004_9);
+        close(Activation::Tanh, -0.5, -0.462_117_157_260_009_75);
+        close(Activation::Gelu, 1.0, 0.841_344_746_068_542_9);
+        close(Activation::Gelu, -2.0, -0.045_500_263_896_358_42);
+        close(Activation::Elu, -1.0, -0.632_120_558_828_557_7);
+        close(Activation::Selu, 2.0, 2.101_401_974_710_961);
+        close(Activation::Softplus { beta: 1.0 }, 0.0, std::f64::consts::LN_2);
+        close(Activation::Softplus { beta: 20.0 }, 3.0, 3.0);
+        close(Activation::Relu, -3.0, 0.0);
+    }
+
+    #[test]
+    fn large_numbers_stay_finite_and_what_is_not_a_number_stays_so() {
+        for activation in ALL {
+            let (values, slopes) = of(activation, &[1e30_f32, -1e30, 200.0, -200.0, 0.0]);
+            assert!(
+                values.iter().chain(&slopes).all(|x| x.is_finite()),
+                "{activation:?}: {values:?} {slopes:?}"
+            );
+            let (values, _) = of(activation, &[f32::NAN]);
+            assert!(values[0].is_nan(), "{activation:?} hides that its argument is not a number");
+        }
     }
 }

@@ -31,6 +31,7 @@ impl AdamUpdate {
     /// # Errors
     /// Gives the three back as they were when they are not all on the CPU in one precision; do the same with ordinary
     /// operations then.
+    #[expect(clippy::result_large_err, reason = "the tensors are given back")]
     pub fn apply(
         &self,
         state: [Tensor<1>; 3],
@@ -64,16 +65,16 @@ impl AdamUpdate {
 ///
 /// # Errors
 /// Gives the average back as it was when the two are not on the CPU in one precision.
+#[expect(clippy::result_large_err, reason = "the tensor is given back")]
 pub fn follow(average: Tensor<1>, value: &Tensor<1>, decay: f64) -> Result<Tensor<1>, Tensor<1>> {
     let dtype = value.dtype();
     let suits = is_known(dtype) && average.dtype() == dtype && !average.is_autodiff();
     let Some(value) = Host::of(value).filter(|_| suits) else { return Err(average) };
     let mut average = owned(average);
-    match dtype {
-        DType::F32 => {
-            simd::widest(Follow { average: average.storage_mut::<f32>(), value: value.values(), decay })
-        }
-        _ => simd::widest(Follow { average: average.storage_mut::<f64>(), value: value.values(), decay }),
+    if dtype == DType::F32 {
+        simd::widest(Follow { average: average.storage_mut::<f32>(), value: value.values(), decay });
+    } else {
+        simd::widest(Follow { average: average.storage_mut::<f64>(), value: value.values(), decay });
     }
     Ok(Tensor::from_primitive::<Flex>(average))
 }

@@ -293,15 +293,17 @@ mod tests {
     }
 
     /// Gradients of all parameters and of the point, for an output weighted at random.
-    fn gradients(
-        case: &Case,
-        placement: &Placement,
-        velocity: impl Fn(&Given, Tensor<1>, Tensor<2>) -> Tensor<2>,
-    ) -> Vec<Tensor<1>> {
+    fn gradients(case: &Case, placement: &Placement, fused: bool) -> Vec<Tensor<1>> {
         let Setting { mlp, condition, t, x, direction } = case.setting(placement);
         let mlp = on_tape(mlp);
         let x = x.autodiff().require_grad();
-        let loss = (velocity(&mlp.given(&condition), t, x.clone()) * direction).sum();
+        let given = mlp.given(&condition);
+        let velocity = if fused {
+            given.fused().forward(&x, &mlp.time.of(t)).expect("the CPU has the operation")
+        } else {
+            given.plain_velocity(t, x.clone())
+        };
+        let loss = (velocity * direction).sum();
         let mut tape = loss.backward();
         let mut all = vec![flat(x.grad(&tape).unwrap())];
         for layer in &mlp.layers {
@@ -320,11 +322,7 @@ mod tests {
     }
 
     fn compare_gradients(case: &Case, placement: &Placement, tolerance: f64) {
-        let fused = gradients(case, placement, |given, t, x| {
-            let features = given.mlp.time.of(t);
-            given.fused().forward(&x, &features).expect("the CPU has the operation")
-        });
-        let plain = gradients(case, placement, |given, t, x| given.plain_velocity(t, x));
+        let (fused, plain) = (gradients(case, placement, true), gradients(case, placement, false));
         assert_eq!(fused.len(), plain.len());
         for (index, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
             close(&format!("gradient {index}"), fused, plain, tolerance);
