@@ -118,8 +118,8 @@ fn pieces(batch: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
     (0..batch).step_by(rows).map(move |start| start..(start + rows).min(batch))
 }
 
-/// Multiplications below which waking another thread costs more than it saves.
-const WORTH_A_THREAD: usize = 1 << 20;
+/// Multiplications below which waking another thread costs more than it saves: about a tenth of a millisecond of work.
+const WORTH_A_THREAD: usize = 1 << 23;
 
 /// Does all jobs, on all threads if they are worth it.
 fn share<J: Send>(jobs: Vec<J>, work: usize, job: impl Fn(J) + Sync + Send) {
