@@ -9,17 +9,25 @@
 //! Everything numerical is on slices and does not know tensors; [`operation`](Perceptron) joins the two.
 
 mod activation;
+mod attention;
+mod convolution;
 mod curve;
+mod group_norm;
+mod lanes;
 mod operation;
 mod perceptron;
 mod pool;
 mod product;
 mod real;
 mod simd;
+mod tape;
 mod tensor;
 mod update;
 
 pub use activation::Activation;
+pub use attention::{attention, channel_attention};
+pub use convolution::{ConvOptions, conv_transpose1d, conv1d, conv2d};
+pub use group_norm::{GroupNormOptions, group_norm};
 pub use operation::Perceptron;
 pub use perceptron::Architecture;
 pub use real::Real;

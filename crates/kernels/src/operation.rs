@@ -19,7 +19,7 @@ use crate::pool::Buffer;
 use crate::tensor::{Host, is_known, primitive, tensor};
 
 /// A tensor of the CPU that automatic differentiation follows.
-type Recorded = FloatTensor<Autodiff<Flex>>;
+pub(crate) type Recorded = FloatTensor<Autodiff<Flex>>;
 
 /// A multilayer perceptron with at least one hidden layer, given by its tensors.
 ///
@@ -197,7 +197,7 @@ impl Perceptron {
 }
 
 /// The tensor as automatic differentiation sees it; what is not recorded is a constant.
-fn lifted<const D: usize>(tensor: &Tensor<D>) -> Option<Recorded> {
+pub(crate) fn lifted<const D: usize>(tensor: &Tensor<D>) -> Option<Recorded> {
     if !is_known(tensor.dtype()) {
         return None;
     }

@@ -10,7 +10,7 @@ mod divergence;
 mod forward;
 mod passes;
 
-pub(crate) use backward::{Wanted, backward};
+pub(crate) use backward::{Wanted, added, backward};
 pub(crate) use divergence::{divergence, tangent};
 pub(crate) use forward::forward;
 
@@ -122,7 +122,7 @@ fn pieces(batch: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
 const WORTH_A_THREAD: usize = 1 << 23;
 
 /// Does all jobs, on all threads if they are worth it.
-fn share<J: Send>(jobs: Vec<J>, work: usize, job: impl Fn(J) + Sync + Send) {
+pub(crate) fn share<J: Send>(jobs: Vec<J>, work: usize, job: impl Fn(J) + Sync + Send) {
     if jobs.len() > 1 && work >= WORTH_A_THREAD && rayon::current_num_threads() > 1 {
         jobs.into_par_iter().with_max_len(1).for_each(job);
     } else {

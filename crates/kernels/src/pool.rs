@@ -10,7 +10,9 @@ use std::sync::PoisonError;
 use crate::Real;
 
 /// Buffers kept of each type; more are given back to the system.
-const KEPT: usize = 64;
+const KEPT: usize = 256;
+/// Numbers below which the system's own allocator is as good.
+const WORTH_KEEPING: usize = 1 << 10;
 
 /// A slice whose memory goes back to the pool when it is dropped.
 #[derive(Debug)]
@@ -23,29 +25,47 @@ pub(crate) struct Buffer<T: Real> {
 impl<T: Real> Buffer<T> {
     /// `len` numbers left from some earlier use: write before you read.
     pub fn stale(len: usize) -> Self {
-        let mut values = Self::recycled(len).unwrap_or_default();
+        let mut values = recycled(len, usize::MAX).unwrap_or_default();
         if values.len() < len {
             values.resize(len, T::default());
         }
         Self { values, len }
     }
+}
 
-    /// The smallest kept buffer that is long enough, so that a long one is not wasted on a short request.
-    fn recycled(len: usize) -> Option<Vec<T>> {
-        let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = kept.iter().enumerate().filter(|(_, values)| values.len() >= len);
-        let (place, _) = fits.min_by_key(|(_, values)| values.len())?;
-        Some(kept.swap_remove(place))
+/// As many numbers left from some earlier use, to be written over and kept: the values of a new tensor.
+pub(crate) fn stale_vector<T: Real>(len: usize) -> Vec<T> {
+    if len < WORTH_KEEPING {
+        return vec![T::default(); len];
     }
+    // What is kept for long is not taken from a buffer of much more than its size.
+    let mut values = recycled(len, len + len / 4).unwrap_or_default();
+    values.resize(len, T::default());
+    values
+}
+
+/// Keeps the memory of a tensor that nobody needs any more.
+pub(crate) fn give_back<T: Real>(values: Vec<T>) {
+    if values.len() < WORTH_KEEPING {
+        return;
+    }
+    let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() < KEPT {
+        kept.push(values);
+    }
+}
+
+/// The smallest kept buffer that is long enough, so that a long one is not wasted on a short request.
+fn recycled<T: Real>(len: usize, most: usize) -> Option<Vec<T>> {
+    let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
+    let fits = kept.iter().enumerate().filter(|(_, values)| (len..=most).contains(&values.len()));
+    let (place, _) = fits.min_by_key(|(_, values)| values.len())?;
+    Some(kept.swap_remove(place))
 }
 
 impl<T: Real> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT {
-            kept.push(values);
-        }
+        give_back(std::mem::take(&mut self.values));
     }
 }
 

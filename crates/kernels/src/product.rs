@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use gemm::Parallelism;
 
 use crate::Real;
@@ -21,6 +23,16 @@ impl<'a, T> Matrix<'a, T> {
     pub fn new(values: &'a [T], rows: usize, cols: usize) -> Self {
         assert!(values.len() == rows * cols, "{} values are not {rows} × {cols}", values.len());
         Self { values, rows, cols, row_stride: cols, col_stride: 1 }
+    }
+
+    /// Some columns of `values` row by row, without a copy.
+    pub fn columns(values: &'a [T], [rows, cols]: [usize; 2], columns: Range<usize>) -> Self {
+        assert!(values.len() == rows * cols, "{} values are not {rows} × {cols}", values.len());
+        assert!(
+            columns.start < columns.end && columns.end <= cols,
+            "{cols} columns have no columns {columns:?}"
+        );
+        Self { values: &values[columns.start..], rows, cols: columns.len(), row_stride: cols, col_stride: 1 }
     }
 
     /// The transpose, without a copy.
@@ -53,9 +65,9 @@ pub(crate) fn product<T: Real>(out: &mut [T], write: Write, a: Matrix<'_, T>, b:
         return;
     }
     let stride = |stride: usize| stride as isize;
-    // SAFETY: the three shapes agree, as asserted; `Matrix` only ever holds a slice of exactly rows × cols values with
-    // the strides of a row-major matrix or its transpose, so every index i·row_stride + j·col_stride lies inside it, and
-    // `out` is a distinct mutable slice of m × n values with rows n apart.
+    // SAFETY: the three shapes agree, as asserted; `Matrix` only ever holds a row-major matrix, some columns of
+    // one from the first of them on, or the transpose of these, so every index i·row_stride + j·col_stride lies inside its
+    // slice, and `out` is a distinct mutable slice of m × n values with rows n apart.
     unsafe {
         gemm::gemm(
             m,
@@ -120,6 +132,19 @@ mod tests {
         let mut out = vec![3.0f32; 4];
         product(&mut out, Write::Replace, Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2));
         assert_eq!(out, [0.0; 4]);
+    }
+
+    #[test]
+    fn some_columns() {
+        let (a, b) = (values(4 * 7, 3), values(3 * 4, 5));
+        let cut: Vec<f64> = a.chunks(7).flat_map(|row| row[2..5].to_vec()).collect();
+        let columns = Matrix::columns(&a, [4, 7], 2..5);
+        let mut out = vec![0.0; 9];
+        product(&mut out, Write::Replace, Matrix::new(&b, 3, 4), columns);
+        assert_eq!(out, naive(&b, &cut, [3, 4, 3]));
+        let mut out = vec![0.0; 16];
+        product(&mut out, Write::Replace, columns, Matrix::new(&b, 3, 4));
+        assert_eq!(out, naive(&cut, &b, [4, 3, 4]));
     }
 
     #[test]

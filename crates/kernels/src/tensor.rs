@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor, TensorData};
 
-use crate::Real;
+use crate::{Real, pool};
 
 /// The tensor's values in their order, copied only if they are not already so.
 #[derive(Debug, Clone)]
@@ -29,6 +29,15 @@ impl Host {
     /// The shape of the tensor.
     pub fn shape(&self) -> Vec<usize> {
         self.tensor.layout().shape().iter().copied().collect()
+    }
+
+    /// Gives the memory to the pool if nobody else has the tensor.
+    pub fn recycle<T: Real>(self) {
+        if self.tensor.is_unique()
+            && let Ok(values) = self.tensor.into_data().try_into_vec::<T>()
+        {
+            pool::give_back(values);
+        }
     }
 
     /// The values.

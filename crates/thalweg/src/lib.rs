@@ -121,7 +121,8 @@ pub mod flow {
 /// Fused operations for the CPU.
 pub mod kernels {
     pub use thalweg_kernels::{
-        Activation, AdamUpdate, Architecture, Perceptron, Real, follow, sum_of_squares,
+        Activation, AdamUpdate, Architecture, ConvOptions, GroupNormOptions, Perceptron, Real, attention,
+        channel_attention, conv_transpose1d, conv1d, conv2d, follow, group_norm, sum_of_squares,
     };
 }
 

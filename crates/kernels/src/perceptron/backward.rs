@@ -131,7 +131,7 @@ fn grouped(batch: usize, width: usize, parameters: usize) -> Vec<Vec<Range<usize
 }
 
 /// The sum of the groups' sums, in their order.
-fn added<T: Real>(mut sums: Vec<Buffer<T>>) -> Buffer<T> {
+pub(crate) fn added<T: Real>(mut sums: Vec<Buffer<T>>) -> Buffer<T> {
     const BLOCK: usize = 1 << 13;
     let rest = sums.split_off(1);
     let Some(mut total) = sums.pop() else { unreachable!("a batch has at least one piece") };
