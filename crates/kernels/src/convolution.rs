@@ -8,16 +8,19 @@
 
 mod backward;
 mod few;
+mod job;
 mod operation;
 mod slide;
 mod tile;
+mod weights;
 
 pub use operation::{ConvOptions, conv_transpose1d, conv1d, conv2d};
 
 use crate::lanes::Lanes;
 use crate::pool::stale_vector;
-use slide::{Slide, packed};
+use slide::Slide;
 use tile::PIECE;
+use weights::Weights;
 
 /// The sizes of a convolution; pairs are height and width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,11 +65,18 @@ pub(crate) fn forward<T: Lanes>(geometry: &Geometry, x: &[T], weight: &[T], bias
         slide.apply_to_few(x, weight, bias, &mut out);
         return out;
     }
-    let (inputs, entries) = (geometry.inputs, geometry.entries());
-    let weights = packed([geometry.outputs, inputs, entries], |output, input, entry| {
-        weight[(output * inputs + input) * entries + entry]
-    });
-    slide.apply(x, &weights, bias, &mut out);
+    let terms = geometry.terms();
+    // The kernels of all channels follow each other, as if they were one.
+    let weights = Weights {
+        values: weight,
+        rows: geometry.outputs,
+        channels: 1,
+        entries: terms,
+        row_stride: terms,
+        channel_stride: 0,
+        turned: false,
+    };
+    slide.apply(x, &weights.packed(), bias, &mut out);
     out
 }
 
@@ -78,10 +88,16 @@ pub(crate) fn transposed<T: Lanes>(
     bias: Option<&[T]>,
 ) -> Vec<T> {
     let mut gradient = stale_vector(geometry.input_len());
-    let (entries, inputs) = (geometry.entries(), geometry.inputs);
-    let weights = packed([inputs, geometry.outputs, entries], |input, output, entry| {
-        weight[(output * inputs + input) * entries + (entries - 1 - entry)]
-    });
-    Slide::backward(geometry).apply(out_gradient, &weights, bias, &mut gradient);
+    let entries = geometry.entries();
+    let weights = Weights {
+        values: weight,
+        rows: geometry.inputs,
+        channels: geometry.outputs,
+        entries,
+        row_stride: entries,
+        channel_stride: geometry.terms(),
+        turned: true,
+    };
+    Slide::backward(geometry).apply(out_gradient, &weights.packed(), bias, &mut gradient);
     gradient
 }

@@ -5,7 +5,8 @@
 //! and the kernel, turned by half a circle, slides over it one by one.
 
 use super::Geometry;
-use super::tile::{COLS, Convolve, PIECE, ROWS, Run};
+use super::job::{Job, Source};
+use super::tile::{COLS, PIECE, ROWS, Run};
 use crate::lanes::Lanes;
 use crate::perceptron::share;
 use crate::pool::Buffer;
@@ -31,9 +32,6 @@ pub(super) struct Slide {
 const POSITIONS: usize = 256;
 /// Pieces of work to cut a small batch into, for as many threads.
 pub(super) const JOBS: usize = 8;
-
-/// What it costs to put a number elsewhere, in multiplications.
-const COPY: usize = 16;
 
 impl Slide {
     /// Forwards.
@@ -194,7 +192,8 @@ impl Slide {
         }
     }
 
-    /// `out[image, row, position] = bias[row] + Σ weights · frame`, with weights from [`packed`] of `rows` rows.
+    /// `out[image, row, position] = bias[row] + Σ weights · frame`, with weights from
+    /// [`Weights::packed`](super::weights::Weights::packed).
     pub fn apply<T: Lanes>(&self, images: &[T], weights: &[T], bias: Option<&[T]>, out: &mut [T]) {
         if out.is_empty() {
             return;
@@ -203,12 +202,27 @@ impl Slide {
         let rows = out.len() / (self.images * positions);
         let together = self.images_together();
         // A single image is shared by rows of the output.
-        let parts = if together == 1 { JOBS.div_ceil(self.images) } else { 1 };
+        let parts = match together {
+            1 if self.in_place() => JOBS.div_ceil(self.images),
+            // Each part gathers for itself.
+            1 => 2usize.div_ceil(self.images),
+            _ => 1,
+        };
         let rows_of_part = rows.div_ceil(parts).next_multiple_of(ROWS);
 
+        // What several jobs need is framed once.
+        let frames = (parts > 1).then(|| self.framed(images));
         let mut jobs = Vec::new();
         let image_groups = images.chunks(together * self.image_len());
-        for (images, out) in image_groups.zip(out.chunks_mut(together * rows * positions)) {
+        for (group, (images, out)) in
+            image_groups.zip(out.chunks_mut(together * rows * positions)).enumerate()
+        {
+            let source = match &frames {
+                Some(frames) => {
+                    Source::Frame(&frames.values()[group * self.frame_len()..][..self.frame_len()])
+                }
+                None => Source::Images(images),
+            };
             // One part, unless there is a single image in the group.
             let part = if parts == 1 { out.len() } else { rows_of_part * positions };
             for (index, out) in out.chunks_mut(part).enumerate() {
@@ -217,7 +231,7 @@ impl Slide {
                 jobs.push(Job {
                     slide: self,
                     offsets: &offsets,
-                    images,
+                    source,
                     weights: &weights[first * offsets.len()..][..here.next_multiple_of(ROWS) * offsets.len()],
                     bias: bias.map(|bias| &bias[first..first + here]),
                     rows: here,
@@ -240,118 +254,6 @@ impl<T: Lanes> Framed<'_, T> {
         match self {
             Self::AsTheyAre(values) => values,
             Self::Copied(values) => values,
-        }
-    }
-}
-
-/// `[tiles, terms, ROWS]` from the weight for each row, channel and entry of the kernel, of which there are so many.
-pub(super) fn packed<T: Lanes>(
-    [rows, channels, entries]: [usize; 3],
-    weight: impl Fn(usize, usize, usize) -> T + Sync + Send,
-) -> Buffer<T> {
-    let of_tile = channels * entries * ROWS;
-    let mut packed = Buffer::stale(rows.div_ceil(ROWS) * of_tile);
-    let work = COPY * packed.len();
-    share(packed.chunks_exact_mut(of_tile).enumerate().collect(), work, |(tile, packed)| {
-        let (top, valid) = (tile * ROWS, (rows - tile * ROWS).min(ROWS));
-        if valid < ROWS {
-            packed.fill(T::of(0.0));
-        }
-        for (channel, packed) in packed.chunks_exact_mut(entries * ROWS).enumerate() {
-            for row in 0..valid {
-                for (entry, packed) in packed.chunks_exact_mut(ROWS).enumerate() {
-                    packed[row] = weight(top + row, channel, entry);
-                }
-            }
-        }
-    });
-    packed
-}
-
-/// Some images, and some rows of their output.
-struct Job<'a, T> {
-    slide: &'a Slide,
-    offsets: &'a [usize],
-    images: &'a [T],
-    /// `[tiles, terms, ROWS]`.
-    weights: &'a [T],
-    bias: Option<&'a [T]>,
-    rows: usize,
-    /// `[images, rows, positions]`.
-    out: &'a mut [T],
-}
-
-impl<T: Lanes> Job<'_, T> {
-    fn run(self) {
-        let framed = self.slide.framed(self.images);
-        if self.slide.in_place() {
-            self.in_place(framed.values());
-        } else {
-            self.gathered(framed.values());
-        }
-    }
-
-    /// Positions of all images.
-    fn count(&self) -> usize {
-        self.images.len() / self.slide.image_len() * self.slide.positions()
-    }
-
-    /// Reads frames and writes outputs where they are, a panel of [`COLS`] positions at a time.
-    fn in_place(self, data: &[T]) {
-        let Self { slide, offsets, weights, bias, rows, .. } = self;
-        let positions = slide.positions();
-        for (image, out) in self.out.chunks_exact_mut(rows * positions).enumerate() {
-            for start in (0..positions).step_by(COLS) {
-                let places = [start, start + PIECE];
-                let bases = places.map(|place| slide.corner_at(image * positions + place));
-                let pieces = if start + PIECE < positions { 2 } else { 1 };
-                let (bases, places) = (&bases[..pieces], &places[..pieces]);
-                Convolve { weights, data, offsets, bases, places, bias, width: positions, out }.run();
-            }
-        }
-    }
-
-    /// Copies what a panel of positions needs next to each other first.
-    fn gathered(mut self, data: &[T]) {
-        let (slide, count, terms) = (self.slide, self.count(), self.offsets.len());
-        let mut panel = Buffer::stale(terms * COLS);
-        let mut result = Buffer::stale(self.rows * COLS);
-        for start in (0..count).step_by(COLS) {
-            let valid = COLS.min(count - start);
-            let pieces = valid.div_ceil(PIECE);
-            let full = pieces * PIECE;
-            // Columns beyond the last position repeat it.
-            let positions = (start..start + full).map(|position| position.min(count - 1));
-            slide.gather(data, self.offsets, positions, &mut panel);
-            let offsets: Vec<usize> = (0..terms).map(|term| term * full).collect();
-            let places = &[0, PIECE][..pieces];
-            Convolve {
-                weights: self.weights,
-                data: &panel,
-                offsets: &offsets,
-                bases: places,
-                places,
-                bias: self.bias,
-                width: COLS,
-                out: &mut result,
-            }
-            .run();
-            self.write(&result, start, valid);
-        }
-    }
-
-    /// Writes a panel of results to where it belongs.
-    fn write(&mut self, result: &[T], start: usize, valid: usize) {
-        let positions = self.slide.positions();
-        let mut done = 0;
-        while done < valid {
-            let (image, place) = ((start + done) / positions, (start + done) % positions);
-            let len = (valid - done).min(positions - place);
-            let image = &mut self.out[image * self.rows * positions..][..self.rows * positions];
-            for (out, result) in image.chunks_exact_mut(positions).zip(result.chunks_exact(COLS)) {
-                out[place..place + len].copy_from_slice(&result[done..done + len]);
-            }
-            done += len;
         }
     }
 }
