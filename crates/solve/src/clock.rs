@@ -99,7 +99,9 @@ impl Clock {
             }
             match pace {
                 Pace::Nodes(nodes) => lane.target = nodes[lane.accepted + 1],
-                Pace::Adaptive { max_steps, epsilon, .. } => lane.aim(span, *max_steps, *epsilon),
+                Pace::Adaptive { controller, max_steps, epsilon } => {
+                    lane.aim(span, controller, *max_steps, *epsilon);
+                }
             }
         }
         self.lanes.iter().any(|lane| lane.status == Status::Running)
@@ -197,14 +199,15 @@ impl Lane {
         self.taken && span.before(self.time, time) && !span.before(self.target, time)
     }
 
-    fn aim(&mut self, span: Span, max_steps: usize, epsilon: f64) {
+    fn aim(&mut self, span: Span, controller: &Controller, max_steps: usize, epsilon: f64) {
         let left = span.end - self.time;
+        let size = controller.fit(self.proposal, left.abs(), &self.history);
         if self.accepted + self.rejected >= max_steps {
             self.status = Status::Failed(Failure::MaxSteps(max_steps));
-        } else if self.proposal >= left.abs() * (1.0 - REST) {
+        } else if size == left.abs() {
             self.target = span.end;
-        } else if self.proposal > least_step(epsilon, self.time, span) {
-            self.target = self.time + self.proposal.copysign(left);
+        } else if size > least_step(epsilon, self.time, span) {
+            self.target = self.time + size.copysign(left);
         } else if self.last_error.is_finite() {
             self.status = Status::Failed(Failure::StepTooSmall(least_step(epsilon, self.time, span)));
         } else {
@@ -212,6 +215,3 @@ impl Lane {
         }
     }
 }
-
-/// A step that would leave less than this share of itself to the end goes to the end.
-const REST: f64 = 1e-9;

@@ -7,33 +7,50 @@ use crate::Span;
 ///
 /// After an accepted step with error `e`, measured so that 1 is just tolerable, the next is
 /// `clip(0.9 · e^(−α) · p^β, 0.2, 10)` times as long, where `p` is the error of the accepted step before and
-/// `α = 1/q − 0.75 β` for a method of order `q`. With `β = 0` this is the classical controller. A step with `e > 1` is
-/// tried again `clip(0.9 · e^(−1/q), 0.2, 1)` times as long, and the step after it may not grow.
+/// `α = 1/q − 0.75 β` for a method of order `q`; the first step, which has none before it, is followed with `β = 0`. A step
+/// with `e > 1` is tried again `clip(0.9 · e^(−1/q), 0.2, 1)` times as long, and the step after it may not grow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Controller {
     /// `q`, the order in `h` of the error estimate.
     order: f64,
-    /// Weight of the error before.
-    beta: f64,
+    tuning: Tuning,
 }
 
-/// Hairer's choice for dopri5: far fewer rejections where stability limits the step, hardly a cost elsewhere.
-pub(crate) const BETA: f64 = 0.04;
+/// What one may choose about a controller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    /// `β`, the weight of the error before.
+    beta: f64,
+    /// How much longer than proposed the last steps may be, so that no short one is left over.
+    stretch: f64,
+}
+
+impl Tuning {
+    /// Far fewer rejections than with [`CLASSICAL`](Self::CLASSICAL) where stability limits the step, and fewer steps
+    /// elsewhere.
+    pub(crate) const DEFAULT: Self = Self { beta: 0.03, stretch: 1.1 };
+    /// What most libraries do.
+    #[cfg(test)]
+    pub(crate) const CLASSICAL: Self = Self { beta: 0.0, stretch: 1.0 };
+}
+
 const SAFETY: f64 = 0.9;
 const MIN_FACTOR: f64 = 0.2;
 const MAX_FACTOR: f64 = 10.0;
-/// One lucky step must not dominate the step after the next.
-const LEAST_ERROR: f64 = 1e-4;
+/// The first step is far too short and one may be lucky: neither says that errors grow.
+const LEAST_ERROR: f64 = 0.1;
+/// A step that would leave less than this share of itself to the end goes to the end.
+const REST: f64 = 1e-9;
 
 /// What a controller remembers between steps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct History {
-    accepted_error: f64,
+    accepted_error: Option<f64>,
     just_rejected: bool,
 }
 
 impl History {
-    pub(crate) const NEW: Self = Self { accepted_error: 1.0, just_rejected: false };
+    pub(crate) const NEW: Self = Self { accepted_error: None, just_rejected: false };
 }
 
 /// What to do with a step, and how much longer or shorter the next one is.
@@ -44,8 +61,23 @@ pub(crate) enum Verdict {
 }
 
 impl Controller {
-    pub(crate) fn new(order: usize, beta: f64) -> Self {
-        Self { order: order as f64, beta }
+    pub(crate) fn new(order: usize, tuning: Tuning) -> Self {
+        Self { order: order as f64, tuning }
+    }
+
+    /// The next step where `left` remains of the span and `proposal` is what accuracy allows; both are unsigned. The last
+    /// two steps are of equal length.
+    pub(crate) fn fit(&self, proposal: f64, left: f64, history: &History) -> f64 {
+        // A step that was just cut short to be tolerable is not stretched.
+        let stretch = if history.just_rejected { 1.0 } else { self.tuning.stretch };
+        let longest = proposal * stretch;
+        if longest >= left * (1.0 - REST) {
+            left
+        } else if stretch > 1.0 && 2.0 * longest >= left {
+            0.5 * left
+        } else {
+            proposal
+        }
     }
 
     /// An error that is not finite counts as far too large.
@@ -58,11 +90,12 @@ impl Controller {
             history.just_rejected = true;
             return Verdict::Reject((SAFETY * error.powf(-1.0 / self.order)).clamp(MIN_FACTOR, 1.0));
         }
-        let alpha = 1.0 / self.order - 0.75 * self.beta;
+        let (before, beta) = history.accepted_error.map_or((1.0, 0.0), |before| (before, self.tuning.beta));
+        let alpha = 1.0 / self.order - 0.75 * beta;
         // An error of zero gives infinity, which the clip turns into the largest factor.
-        let factor = SAFETY * error.powf(-alpha) * history.accepted_error.powf(self.beta);
+        let factor = SAFETY * error.powf(-alpha) * before.powf(beta);
         let most = if history.just_rejected { 1.0 } else { MAX_FACTOR };
-        *history = History { accepted_error: error.max(LEAST_ERROR), just_rejected: false };
+        *history = History { accepted_error: Some(error.max(LEAST_ERROR)), just_rejected: false };
         Verdict::Accept(factor.clamp(MIN_FACTOR, most))
     }
 }
@@ -116,7 +149,7 @@ mod tests {
 
     #[test]
     fn without_beta_the_factor_is_the_classical_one() {
-        let controller = Controller::new(5, 0.0);
+        let controller = Controller::new(5, Tuning::CLASSICAL);
         for error in [0.0, 1e-9, 1e-3, 0.3, 1.0] {
             let factor = accept(controller, error, &mut History::NEW.clone());
             assert_eq!(factor, (0.9 * error.powf(-0.2)).clamp(0.2, 10.0));
@@ -129,7 +162,7 @@ mod tests {
 
     #[test]
     fn errors_that_grow_hold_the_step_back_and_errors_that_shrink_let_it_go() {
-        let controller = Controller::new(5, BETA);
+        let controller = Controller::new(5, Tuning::DEFAULT);
         let after = |before: f64| {
             let mut history = History::NEW;
             accept(controller, before, &mut history);
@@ -140,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_step_does_not_grow_right_after_a_rejection() {
-        let controller = Controller::new(5, BETA);
+        let controller = Controller::new(5, Tuning::DEFAULT);
         let mut history = History::NEW;
         assert!(matches!(controller.judge(2.0, &mut history), Verdict::Reject(_)));
         assert_eq!(accept(controller, 1e-6, &mut history), 1.0);
@@ -148,10 +181,23 @@ mod tests {
     }
 
     #[test]
+    fn the_last_steps_share_what_is_left() {
+        let fit = |tuning, proposal| Controller::new(5, tuning).fit(proposal, 1.0, &History::NEW);
+        for (proposal, expected) in [(2.0, 1.0), (0.95, 1.0), (0.9, 0.5), (0.47, 0.5), (0.45, 0.45)] {
+            assert_eq!(fit(Tuning::DEFAULT, proposal), expected, "{proposal}");
+        }
+        for (proposal, expected) in [(2.0, 1.0), (1.0, 1.0), (0.95, 0.95), (0.5, 0.5)] {
+            assert_eq!(fit(Tuning::CLASSICAL, proposal), expected, "{proposal}");
+        }
+        let rejected = History { just_rejected: true, ..History::NEW };
+        assert_eq!(Controller::new(5, Tuning::DEFAULT).fit(0.95, 1.0, &rejected), 0.95);
+    }
+
+    #[test]
     fn errors_that_are_not_finite_are_rejected() {
         for error in [f64::NAN, f64::INFINITY] {
             assert_eq!(
-                Controller::new(5, BETA).judge(error, &mut History::NEW.clone()),
+                Controller::new(5, Tuning::DEFAULT).judge(error, &mut History::NEW.clone()),
                 Verdict::Reject(0.2)
             );
         }

@@ -7,7 +7,7 @@
 
 use burn::tensor::{Gradients, Tensor};
 
-use crate::control::BETA;
+use crate::control::Tuning;
 use crate::integrate::{Request, integrate_observed};
 use crate::{
     Augmented, Control, InvalidSolve, Method, Save, Solution, SolveError, Solver, Span, State, Steps, Times,
@@ -67,7 +67,7 @@ pub fn record<S: Differentiable>(
     }
     let initial = initial.untracked();
     let mut borders = Borders::new(checkpoints, initial.clone());
-    let request = Request { solver, span, save: &Save::End, beta: BETA, any_rows: false };
+    let request = Request { solver, span, save: &Save::End, tuning: Tuning::DEFAULT, any_rows: false };
     let untracked = |times: &Times, state: &S| S::untracked_rate(rate(times, state));
     let solution = integrate_observed(&request, initial, untracked, |state| borders.passed(state))?;
     Ok(Recorded { method: solver.method, every: borders.every, borders: borders.states, solution })

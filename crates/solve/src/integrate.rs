@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use crate::aside::{Aside, Whole};
 use crate::clock::{Clock, Pace, Status};
-use crate::control::{BETA, Controller, FirstStep};
+use crate::control::{Controller, FirstStep, Tuning};
 use crate::save::{Kept, Taken, mask};
 use crate::solution::Failure;
 use crate::state::{State, Term, Weight};
@@ -35,7 +35,7 @@ pub fn integrate<S: State>(
     save: &Save,
     rate: impl FnMut(&Times, &S) -> S::Rate,
 ) -> Result<Solution<S>, SolveError<S>> {
-    let request = Request { solver, span, save, beta: BETA, any_rows: false };
+    let request = Request { solver, span, save, tuning: Tuning::DEFAULT, any_rows: false };
     integrate_observed(&request, initial, rate, |_| {})
 }
 
@@ -51,7 +51,7 @@ pub fn integrate_any_rows<S: State>(
     save: &Save,
     rate: impl FnMut(&Times, &S) -> S::Rate,
 ) -> Result<Solution<S>, SolveError<S>> {
-    let request = Request { solver, span, save, beta: BETA, any_rows: true };
+    let request = Request { solver, span, save, tuning: Tuning::DEFAULT, any_rows: true };
     integrate_observed(&request, initial, rate, |_| {})
 }
 
@@ -66,7 +66,7 @@ pub fn solve_field<const D: usize>(
     save: &Save,
     field: &impl VelocityField<D>,
 ) -> Result<Solution<Tensor<D>>, SolveError<Tensor<D>>> {
-    let request = Request { solver, span, save, beta: BETA, any_rows: field.takes_any_rows() };
+    let request = Request { solver, span, save, tuning: Tuning::DEFAULT, any_rows: field.takes_any_rows() };
     let rate = |times: &Times, x: &Tensor<D>| field.velocity(times.tensor(x), x.clone());
     integrate_observed(&request, x, rate, |_| {})
 }
@@ -77,7 +77,7 @@ pub(crate) struct Request<'a> {
     pub(crate) span: Span,
     pub(crate) save: &'a Save,
     /// Of the step size controller.
-    pub(crate) beta: f64,
+    pub(crate) tuning: Tuning,
     /// Whether the rate takes any rows of the batch.
     pub(crate) any_rows: bool,
 }
@@ -142,7 +142,7 @@ impl Request<'_> {
         let pace = match self.solver.nodes(self.span)? {
             Some(nodes) => Pace::Nodes(nodes),
             None => Pace::Adaptive {
-                controller: Controller::new(self.solver.method.tableau().order, self.beta),
+                controller: Controller::new(self.solver.method.tableau().order, self.tuning),
                 max_steps: self.solver.max_steps,
                 epsilon: match initial.placement().dtype {
                     DType::F64 => f64::EPSILON,
@@ -476,13 +476,14 @@ mod tests {
         let stiff = |times: &Times, x: &Tensor<2>| {
             x.clone().sub(times.tensor(x).cos().reshape([1, 1])).mul_scalar(-200.0)
         };
-        let run = |beta| {
+        let run = |tuning| {
             let (solver, span) = (Solver::adaptive(Method::Dopri5, 1e-3), Span { start: 0.0, end: 5.0 });
-            let request = Request { solver: &solver, span, save: &Save::End, beta, any_rows: false };
+            let request = Request { solver: &solver, span, save: &Save::End, tuning, any_rows: false };
             let solution = integrate_observed(&request, x.clone(), stiff, |_| {}).unwrap();
             (solution.rejected[0], solution.evaluations[0])
         };
-        let ((rejected, evaluations), (rejected_without, evaluations_without)) = (run(BETA), run(0.0));
+        let ((rejected, evaluations), (rejected_without, evaluations_without)) =
+            (run(Tuning::DEFAULT), run(Tuning::CLASSICAL));
         assert!(10 * rejected < rejected_without, "{rejected} against {rejected_without}");
         assert!(evaluations < evaluations_without, "{evaluations} against {evaluations_without}");
     }
@@ -520,7 +521,8 @@ mod tests {
             let solver = Solver { method, steps, ..Solver::default() };
             let span = Span { start: number("start"), end: number("end") };
             let save = Save::At(numbers(&case["times"]));
-            let request = Request { solver: &solver, span, save: &save, beta: 0.0, any_rows: false };
+            let request =
+                Request { solver: &solver, span, save: &save, tuning: Tuning::CLASSICAL, any_rows: false };
             let x = Placement::cpu_double().tensor(&numbers(&case["x"]), [1, 2]);
             let solution = integrate_observed(&request, x, oscillator, |_| {}).unwrap();
             // At tight tolerances the estimate is a difference of nearly equal numbers, and its rounding moves steps.
