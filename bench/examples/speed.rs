@@ -18,6 +18,7 @@ use thalweg_bench::{append, load, median_seconds, peak_memory_mib};
 use thalweg_data::Npz;
 use thalweg_flow::LogLikelihood;
 use thalweg_flow::{PathConfig, sample};
+use thalweg_kernels::keep_freed_memory;
 use thalweg_nets::{Condition, ConditionSpec, Mlp, MlpConfig};
 use thalweg_noise::Noise;
 use thalweg_run::{Document, Sinks};
@@ -52,6 +53,7 @@ const TOLERANCE: f64 = 1e-5;
 const WARM_UP: usize = 11;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    keep_freed_memory();
     let arguments = Arguments::parse();
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let (kind, detail) = arguments.case.split_once('/').ok_or("a case is kind/detail")?;

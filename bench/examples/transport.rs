@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use serde_json::json;
 use thalweg_bench::{append, load, median_seconds};
+use thalweg_kernels::keep_freed_memory;
 use thalweg_noise::Noise;
 use thalweg_ot::{Cost, Points, assign};
 
@@ -29,6 +30,7 @@ struct Arguments {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    keep_freed_memory();
     let arguments = Arguments::parse();
     for &dim in &arguments.dims {
         for &n in &arguments.sizes {

@@ -23,6 +23,7 @@ use image::ImageUnet;
 use layers::Init;
 use serde_json::json;
 use thalweg_bench::{append, load, peak_memory_mib};
+use thalweg_kernels::keep_freed_memory;
 use thalweg_noise::Noise;
 use thalweg_solve::Placement;
 
@@ -49,6 +50,7 @@ struct Arguments {
 const EULER_STEPS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    keep_freed_memory();
     let arguments = Arguments::parse();
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let parts: Vec<&str> = arguments.case.split('/').collect();

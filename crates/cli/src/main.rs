@@ -24,6 +24,7 @@ use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Command};
 use failure::Failure;
+use thalweg_kernels::keep_freed_memory;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
+    keep_freed_memory();
     if let Some(threads) = arguments.threads {
         limit_threads(threads)?;
     }

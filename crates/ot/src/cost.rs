@@ -30,7 +30,7 @@ impl Cost {
 
     /// `‖x_i - y_j‖²`, to about twelve digits relative to each entry.
     ///
-    /// Up to eight dimensions the differences are squared directly. Above, the clouds are centred and the entries are
+    /// Up to eight dimensions the differences are squared directly. Above, the clouds are centred where that helps, and entries are
     /// `‖x‖² + ‖y‖² - 2 x·y` by a blocked matrix product; those that cancel are computed again from the differences.
     ///
     /// # Panics

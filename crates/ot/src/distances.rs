@@ -4,12 +4,14 @@
 //! digits where points are close beside their norms, so the clouds are centred first and entries that still cancel are
 //! computed again from the differences. Either way the rows are shared among threads in blocks of a fixed size.
 
+use std::borrow::Cow;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::{Arch, NullaryFnOnce};
 
 use crate::Points;
-use crate::parallel::fill_blocks;
+use crate::parallel::{fill_blocks, fill_blocks_of, map_rows};
 use crate::products::product;
 
 /// Up to this dimension the subtraction form is as fast as the matrix product, and exact to the last digits.
@@ -20,6 +22,9 @@ const CANCELLATION: f64 = 1e-4;
 
 /// Rows per thread and turn in the direct form.
 const DIRECT_ROWS: usize = 16;
+
+/// Coordinates per thread and turn of a mean.
+const COORDINATES: usize = 512;
 
 /// `‖x_i - y_j‖²`, `[x.len(), y.len()]` row by row.
 pub(crate) fn squared_distances(x: Points, y: Points) -> Vec<f64> {
@@ -63,14 +68,12 @@ impl NullaryFnOnce for FromOnePoint<'_> {
 
 fn by_product(x: Points, y: Points) -> Vec<f64> {
     let (n, m, d) = (x.len(), y.len(), x.dim());
-    let centre = centre_of(x, y);
-    let (x_centred, x_squares) = centred(x, &centre);
-    let (y_centred, y_squares) = centred(y, &centre);
+    let [(x_centred, x_squares), (y_centred, y_squares)] = centred(x, y);
     let y_transposed = MatRef::from_row_major_slice(&y_centred, m, d).transpose();
     let mut values = vec![0.0; n * m];
     // Each block packs all targets anew, so blocks are large; eight of them occupy eight threads.
     let rows = n.div_ceil(8).clamp(128, 512);
-    fill_blocks(&mut values, rows, m, |first, block| {
+    fill_blocks_of(n * m * d, &mut values, rows, m, |first, block| {
         let count = block.len() / m;
         let sources = MatRef::from_row_major_slice(&x_centred[first * d..(first + count) * d], count, d);
         let out = MatMut::from_row_major_slice_mut(block, count, m);
@@ -98,25 +101,63 @@ fn centre_of(x: Points, y: Points) -> Vec<f64> {
     let mut centre = vec![0.0; x.dim()];
     // Divided before the sum, so that the largest points do not overflow it.
     let share = 1.0 / (x.len() + y.len()).max(1) as f64;
-    for point in x.rows().chain(y.rows()) {
-        for (mean, value) in centre.iter_mut().zip(point) {
-            *mean += share * value;
-        }
-    }
+    // A piece of the coordinates of all points at a time; it stays in the cache.
+    let entries = (x.len() + y.len()) * x.dim();
+    fill_blocks_of(entries, &mut centre, COORDINATES, 1, |first, piece| {
+        Arch::new().dispatch(|| {
+            for point in x.rows().chain(y.rows()) {
+                for (mean, value) in piece.iter_mut().zip(&point[first..]) {
+                    *mean += share * value;
+                }
+            }
+        });
+    });
     centre
 }
 
-/// The points minus the centre, and their squared norms.
-fn centred(points: Points, centre: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let mut values = points.values().to_vec();
-    let mut squares = Vec::with_capacity(points.len());
-    for row in values.chunks_exact_mut(centre.len()) {
-        for (value, mean) in row.iter_mut().zip(centre) {
-            *value -= mean;
-        }
-        squares.push(product(row, row));
+/// The points of both clouds minus their centre, and their squared norms; the points as they are where the centre is as
+/// near to zero as most of them to it, since then no digits are won.
+fn centred<'a>(x: Points<'a>, y: Points<'a>) -> [(Cow<'a, [f64]>, Vec<f64>); 2] {
+    let centre = centre_of(x, y);
+    let plain = [x, y].map(|points| squares(points.values(), x.dim()));
+    let count = (x.len() + y.len()) as f64;
+    if count * product(&centre, &centre) <= 0.75 * plain.iter().flatten().sum::<f64>() {
+        let [x_squares, y_squares] = plain;
+        return [(Cow::Borrowed(x.values()), x_squares), (Cow::Borrowed(y.values()), y_squares)];
     }
-    (values, squares)
+    [x, y].map(|points| {
+        let values = shifted(points, &centre);
+        let squares = squares(&values, centre.len());
+        (Cow::Owned(values), squares)
+    })
+}
+
+/// The squared norms of rows.
+fn squares(values: &[f64], d: usize) -> Vec<f64> {
+    let rows = values.len() / d;
+    map_rows(
+        [rows, d],
+        || (),
+        |(), i| {
+            let row = &values[i * d..(i + 1) * d];
+            Arch::new().dispatch(|| product(row, row))
+        },
+    )
+}
+
+/// The points minus the centre.
+fn shifted(points: Points, centre: &[f64]) -> Vec<f64> {
+    let mut values = vec![0.0; points.values().len()];
+    fill_blocks(&mut values, DIRECT_ROWS, centre.len(), |first, block| {
+        Arch::new().dispatch(|| {
+            for (i, row) in (first..).zip(block.chunks_exact_mut(centre.len())) {
+                for ((value, point), mean) in row.iter_mut().zip(points.row(i)).zip(centre) {
+                    *value = point - mean;
+                }
+            }
+        });
+    });
+    values
 }
 
 #[cfg(test)]

@@ -28,9 +28,20 @@ pub(crate) fn fill_blocks(
     cols: usize,
     fill: impl Fn(usize, &mut [f64]) + Sync,
 ) {
+    fill_blocks_of(values.len(), values, block, cols, fill);
+}
+
+/// [`fill_blocks`] where more work is done than there are values to fill.
+pub(crate) fn fill_blocks_of(
+    work: usize,
+    values: &mut [f64],
+    block: usize,
+    cols: usize,
+    fill: impl Fn(usize, &mut [f64]) + Sync,
+) {
     let length = (block * cols).max(1);
     let fill = |(index, values): (usize, &mut [f64])| fill(index * block, values);
-    if values.len() < WORTH_THREADS {
+    if work < WORTH_THREADS {
         values.chunks_mut(length).enumerate().for_each(fill);
     } else {
         values.par_chunks_mut(length).enumerate().for_each(fill);

@@ -122,7 +122,8 @@ pub mod flow {
 pub mod kernels {
     pub use thalweg_kernels::{
         Activation, AdamUpdate, Architecture, ConvOptions, GroupNormOptions, Perceptron, Real, attention,
-        channel_attention, conv_transpose1d, conv1d, conv2d, follow, group_norm, sum_of_squares,
+        channel_attention, conv_transpose1d, conv1d, conv2d, follow, group_norm, keep_freed_memory,
+        sum_of_squares,
     };
 }
 
