@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The whole speed comparison: limits of the machine, every case of ours and of the peers in turn, and the table.
+# The whole speed comparison: limits of the machine, every case of ours and of the peers in turn, and the tables.
 #
 #   bench/speed.sh PYTHON FOLDER [CASE...]
 #
-# PYTHON is that of the peers' environment (see README.md), FOLDER takes records and table. About an hour for all cases;
-# a case alone: bench/speed.sh python out train/2x64x3x256. The machine should do nothing else.
+# PYTHON is that of the peers' environment (see README.md), FOLDER takes records and tables. About an hour and a half for
+# all cases; a case alone: bench/speed.sh python out train/2x64x3x256. THREADS="2 1" says with how many threads. The
+# machine should do nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -14,22 +15,47 @@ cases=("$@")
 if [ ${#cases[@]} -eq 0 ]; then
     cases=(train/2x64x3x256 train/2x256x3x256 train/64x512x4x4096 train/6x256x4x30000-relu
         velocity/1 velocity/10000 gradient/euler gradient/rk4
-        sample/float32 likelihood/float32 likelihood/float32-per-sample likelihood/float64)
+        sample/float32 likelihood/float32 likelihood/float32-per-sample likelihood/float64
+        image32/train/16 image32/sample/1 image32/sample/16 image64/train/16 image64/sample/1 image64/sample/16
+        action/train/256 action/chunk/1)
+    for dim in 2 64 3072; do
+        for n in 256 512 1024 2048 4096; do
+            cases+=("pairing/$dim/$n")
+        done
+    done
 fi
 mkdir -p "$out"
 cargo build --release --workspace --examples
+programs=target/release/examples
 weights=$out/network.npz
 [ -f "$weights" ] || "$python" bench/peers/network.py --out "$weights"
-for threads in 2 1; do
-    target/release/examples/limits --out "$out/limits.jsonl" --threads "$threads"
+
+# Each of these runs one case on both sides: compare_... CASE THREADS
+compare_unets() {
+    "$programs/unet" --out "$out/speed-thalweg.jsonl" --threads "$2" --case "$1"
+    "$python" bench/peers/unet.py --out "$out/speed-torch.jsonl" --threads "$2" --only "$1/*"
+}
+compare_pairings() {
+    IFS=/ read -r _ dim n <<<"$1"
+    "$programs/transport" --out "$out/speed-thalweg.jsonl" --threads "$2" --dims "$dim" --sizes "$n"
+    "$python" bench/peers/ot_pot.py --threads "$2" --dims "$dim" --sizes "$n" --repeats 3 | tee -a "$out/speed-pot.jsonl"
+}
+compare_perceptrons() {
+    "$programs/speed" --weights "$weights" --out "$out/speed-thalweg.jsonl" --threads "$2" --case "$1"
+    # The peers have one step size for the batch only.
+    [[ $1 == *-per-sample ]] && return
+    "$python" bench/peers/speed.py --weights "$weights" --out "$out/speed-torch.jsonl" --threads "$2" \
+        --only "$1/*" --only "$1/$2"
+}
+
+for threads in ${THREADS:-2 1}; do
+    "$programs/limits" --out "$out/limits.jsonl" --threads "$threads"
     for case in "${cases[@]}"; do
-        target/release/examples/speed --weights "$weights" --out "$out/speed-thalweg.jsonl" \
-            --threads "$threads" --case "$case"
-        # The peers have one step size for the batch only.
-        [[ $case == *-per-sample ]] && continue
-        "$python" bench/peers/speed.py --weights "$weights" --out "$out/speed-torch.jsonl" \
-            --threads "$threads" --only "$case/*" --only "$case/$threads"
+        case $case in
+        image* | action*) compare_unets "$case" "$threads" ;;
+        pairing*) compare_pairings "$case" "$threads" ;;
+        *) compare_perceptrons "$case" "$threads" ;;
+        esac
     done
 done
-"$python" bench/peers/speed_table.py "$out/speed-thalweg.jsonl" "$out/speed-torch.jsonl" "$out/limits.jsonl" \
-    | tee "$out/speed.md"
+"$python" bench/peers/speed_table.py "$out" | tee "$out/speed.md"

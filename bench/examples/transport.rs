@@ -18,6 +18,9 @@ struct Arguments {
     /// File of JSON lines to append to.
     #[arg(long)]
     out: PathBuf,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
     /// Sizes of the clouds.
     #[arg(long, value_delimiter = ',', default_value = "128,256,512,1024,2048,4096")]
     sizes: Vec<usize>,
@@ -32,6 +35,7 @@ struct Arguments {
 fn main() -> Result<(), Box<dyn Error>> {
     keep_freed_memory();
     let arguments = Arguments::parse();
+    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     for &dim in &arguments.dims {
         for &n in &arguments.sizes {
             // Normal noise against data that is displaced and narrower, as on the peers' side.
@@ -47,7 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
             });
             let record = json!({
-                "case": format!("pairing/{dim}/{n}"), "library": "thalweg", "n": n, "dim": dim,
+                "case": format!("pairing/{dim}/{n}/{}", arguments.threads), "kind": "pairing", "library": "thalweg",
+                "n": n, "dim": dim, "threads": arguments.threads, "dtype": "float64",
                 "seconds_median": seconds, "mean_cost": solved.cost / n as f64, "gap": certificate.gap,
                 "load_average": load(),
             });

@@ -1,12 +1,14 @@
-"""The table of the speed comparison from the records of both sides.
+"""The tables of the speed comparison from the records of both sides.
 
-    python bench/peers/speed_table.py speed-thalweg.jsonl speed-torch.jsonl limits.jsonl
+    python bench/peers/speed_table.py FOLDER
 
-The last record of a case counts. The limit of a case is the time that its matrix products alone would take at the speed
-of the fastest product in `limits.jsonl`; its share is that limit over our time. Only the standard library is needed.
+FOLDER is that of `bench/speed.sh`. The last record of a case counts. The limit of a case is the time that its matrix
+products alone would take at the speed of the fastest product in `limits.jsonl`; its share is that limit over our time.
+Only the standard library is needed.
 """
 
 import json
+import os
 import sys
 
 SOLVER_WIDTH, SOLVER_DIM = 256, 2
@@ -14,11 +16,16 @@ SOLVER_WIDTH, SOLVER_DIM = 256, 2
 
 def last_records(path, key):
     found = {}
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            record = json.loads(line)
-            found[key(record)] = record
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                record = json.loads(line)
+                found[key(record)] = record
     return found
+
+
+def case_of(record):
+    return record["case"]
 
 
 def milliseconds(record):
@@ -29,6 +36,8 @@ def products(record):
     """Floating-point operations of the matrix products of a case; none where they are not what is done."""
     kind = record["kind"]
     inner = SOLVER_WIDTH * (SOLVER_DIM + 1) + 2 * SOLVER_WIDTH**2 + SOLVER_WIDTH * SOLVER_DIM
+    if "network" in record:
+        return None
     if kind == "train":
         dim, width, hidden = record["dim"], record["width"], record["hidden"]
         first, rest = (dim + 1) * width, (hidden - 1) * width**2 + width * dim
@@ -45,13 +54,22 @@ def products(record):
     if kind == "gradient":
         evaluations = record["steps"] * (4 if "rk4" in record["case"] else 1)
         return 3 * 2 * record["rows"] * inner * evaluations
+    if kind == "pairing" and record["dim"] > 8:
+        return 2 * record["n"] ** 2 * record["dim"]
     return None
 
 
-def main():
-    ours = last_records(sys.argv[1], lambda record: record["case"])
-    theirs = last_records(sys.argv[2], lambda record: record["case"])
-    limits = last_records(sys.argv[3], lambda record: record["case"]) if len(sys.argv) > 3 else {}
+def limit_of(record, work, limits):
+    """The least time for `work` and its share of ours, as text."""
+    threads = record["case"].rsplit("/", 1)[1]
+    peak = limits.get(f"product/{record['dtype']}/{threads}")
+    if not (peak and work):
+        return ""
+    least = work / peak["gigaflops"] / 1e6
+    return f"{least:.3g} ({100 * least / milliseconds(record):.0f} %)"
+
+
+def networks(ours, theirs, limits):
     print("| case / threads | thalweg, ms | torch eager | torch.compile | ratio to the better | limit, ms (share) | MiB | torch's MiB |")
     print("|---|---|---|---|---|---|---|---|")
     for case, record in ours.items():
@@ -65,21 +83,45 @@ def main():
         best = min(map(milliseconds, modes.values()), default=None)
         shown = {mode: f"{milliseconds(peer):.3g}" for mode, peer in modes.items()}
         ratio = f"{milliseconds(record) / best:.2f}" if best else ""
-        dtype = record.get("dtype", "float32")
-        peak = limits.get(f"product/{dtype}/{threads}")
-        work = products(record)
-        limit = ""
-        if peak and work:
-            least = work / peak["gigaflops"] / 1e6
-            limit = f"{least:.3g} ({100 * least / milliseconds(record):.0f} %)"
-        memory = f"{record['peak_megabytes']:.0f}"
+        # The U-Nets' operations are counted by the peer.
+        counted = next((peer["flops"] for peer in modes.values() if "flops" in peer), None)
+        limit = limit_of(record, products(record) or counted, limits)
         peers = [f"{p['peak_megabytes'] - p['imported_megabytes']:.0f}" for p in modes.values()]
         evaluations = f" ({record['evaluations']:.0f} evaluations)" if "evaluations" in record else ""
         theirs_evaluations = next((f" ({p['evaluations']})" for p in modes.values() if "evaluations" in p), "")
         print(
             f"| {case} | {milliseconds(record):.3g}{evaluations} | {shown.get('eager', '')}{theirs_evaluations} "
-            f"| {shown.get('compiled', '')} | {ratio} | {limit} | {memory} | {min(peers, key=int, default='')} |"
+            f"| {shown.get('compiled', '')} | {ratio} | {limit} | {record['peak_megabytes']:.0f} "
+            f"| {min(peers, key=int, default='')} |"
         )
+
+
+def pairings(ours, theirs, limits):
+    print("| pairing: dimension / points / threads | thalweg, ms | POT, ms | ratio | product of the costs at its limit, ms (share) |")
+    print("|---|---|---|---|---|")
+    for case, record in ours.items():
+        peer = theirs.get(case)
+        time = peer and peer["cost_ms"] + peer["solve_ms"]
+        ratio = f"{milliseconds(record) / time:.2f}" if peer else ""
+        limit = limit_of(record, products(record), limits)
+        shown = f"{time:.3g}" if peer else ""
+        print(f"| {case.removeprefix('pairing/')} | {milliseconds(record):.3g} | {shown} | {ratio} | {limit} |")
+
+
+def main():
+    path = lambda name: os.path.join(sys.argv[1], name)
+    ours = last_records(path("speed-thalweg.jsonl"), case_of)
+    limits = last_records(path("limits.jsonl"), case_of)
+    paired = {case: record for case, record in ours.items() if record["kind"] == "pairing"}
+    networks(
+        {case: record for case, record in ours.items() if case not in paired},
+        last_records(path("speed-torch.jsonl"), case_of),
+        limits,
+    )
+    if paired:
+        print()
+        pairing = lambda record: f"pairing/{record['d']}/{record['n']}/{record['threads']}"
+        pairings(paired, last_records(path("speed-pot.jsonl"), pairing), limits)
 
 
 if __name__ == "__main__":

@@ -178,6 +178,15 @@ def chunks(model, batch, mode):
     return chunk
 
 
+def operations(timed):
+    """Floating-point operations of products and convolutions, which torch counts where nothing is compiled."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        timed()
+    return counter.get_total_flops()
+
+
 def work(case, arguments):
     """Runs one case in this process and prints its record."""
     import torch
@@ -193,6 +202,7 @@ def work(case, arguments):
         timed = training(model, int(batch), network, mode)
     else:
         timed = (chunks if kind == "chunk" else sampling)(model.eval(), int(batch), mode)
+    flops = {} if mode == "compiled" else {"flops": operations(timed)}
     start = time.perf_counter()
     timed()
     first = time.perf_counter() - start
@@ -205,7 +215,7 @@ def work(case, arguments):
         seconds.append(time.perf_counter() - start)
     record = {"case": case, "kind": kind, "network": network, "library": "torch", "mode": mode}
     record |= {"threads": int(threads), "batch": int(batch), "dtype": "float32", "parameters": parameters}
-    record |= {"repeats": arguments.repeats, "first_seconds": first}
+    record |= {"repeats": arguments.repeats, "first_seconds": first, **flops}
     record |= {f"milliseconds_{name}": 1000 * value for name, value in spread(seconds).items()}
     record |= {"peak_megabytes": peak_megabytes(), "imported_megabytes": imported}
     # A load above the threads of the case means that something else had the cores too.

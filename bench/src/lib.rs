@@ -1,4 +1,6 @@
-//! What the benchmark programs share: JSON lines that can be resumed, medians, peak memory.
+//! What the benchmark programs share: JSON lines that can be resumed, medians, peak memory, and networks.
+
+pub mod unet;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

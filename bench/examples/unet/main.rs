@@ -5,23 +5,18 @@
 //! Cases are `image32` or `image64` with `train/16`, `sample/1`, `sample/16`, and `action` with `train/256`, `chunk/1`.
 #![allow(clippy::print_stderr)]
 
-mod action;
 mod adam;
-mod image;
-mod layers;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use action::{ACTION, ActionUnet, HORIZON, OBSERVATION};
 use adam::Adam;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use clap::Parser;
-use image::ImageUnet;
-use layers::Init;
 use serde_json::json;
+use thalweg_bench::unet::{ACTION, ActionUnet, HORIZON, ImageUnet, Init, OBSERVATION};
 use thalweg_bench::{append, load, peak_memory_mib};
 use thalweg_kernels::keep_freed_memory;
 use thalweg_noise::Noise;
@@ -94,11 +89,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     eprintln!("{record}");
     append(&arguments.out, &record)?;
     Ok(())
-}
-
-/// Where a tensor is, without automatic differentiation.
-fn placement_of<const D: usize>(x: &Tensor<D>) -> Placement {
-    Placement { dtype: x.dtype(), ..Placement::cpu() }
 }
 
 /// The tenth, fiftieth and ninetieth of a hundred times, in milliseconds.

@@ -5,7 +5,10 @@
 //! way back makes the weights again (Dao et al., 2022).
 
 mod operation;
+mod plain;
 mod softmax;
+#[cfg(test)]
+mod tests;
 
 pub use operation::{attention, channel_attention};
 

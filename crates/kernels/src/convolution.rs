@@ -10,7 +10,10 @@ mod backward;
 mod few;
 mod job;
 mod operation;
+mod plain;
 mod slide;
+#[cfg(test)]
+mod tests;
 mod tile;
 mod weights;
 

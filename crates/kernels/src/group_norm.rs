@@ -7,6 +7,9 @@
 
 mod lines;
 mod operation;
+mod plain;
+#[cfg(test)]
+mod tests;
 
 pub use operation::{GroupNormOptions, group_norm};
 

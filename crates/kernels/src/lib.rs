@@ -3,13 +3,15 @@
 //! The tensor library multiplies matrices as fast as the processor can and loses the lead around the products: every
 //! bias, activation and slope is a pass of its own over memory. The operations here do between two products all that
 //! has to be done in one pass, keep pieces of the batch in the cache, share them among the threads once, and carry
-//! their own way back for automatic differentiation. On other devices they decline, and the caller's ordinary
-//! operations do the same.
+//! their own way back for automatic differentiation. Where they do not apply, on other devices above all, ordinary
+//! operations do the same: here for convolutions, norms and attention, in the crate of the networks for whole perceptrons.
 //!
 //! Everything numerical is on slices and does not know tensors; [`operation`](Perceptron) joins the two.
 
 mod activation;
 mod attention;
+#[cfg(test)]
+mod compare;
 mod convolution;
 mod curve;
 mod group_norm;

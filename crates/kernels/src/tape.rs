@@ -140,3 +140,25 @@ impl<O: Operation, const N: usize> Backward<Flex, N> for Step<O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// Or the comparisons of fused with ordinary operations would compare the latter with themselves.
+    #[test]
+    fn floats_on_the_cpu_are_taken_with_and_without_a_tape() {
+        let (device, recorded) = (Device::flex(), Device::flex().autodiff());
+        for dtype in [DType::F32, DType::F64] {
+            let tensor = |device: &Device| Tensor::<2>::zeros([2, 3], (device, dtype));
+            let inputs = Inputs::new().with(&tensor(&device)).and_then(|all| all.with(&tensor(&recorded)));
+            assert!(inputs.is_some_and(|inputs| inputs.recorded && inputs.single() == (dtype == DType::F32)));
+        }
+        let of = |dtype| Tensor::<1>::zeros([2], (&device, dtype));
+        let mixed = Inputs::new().with(&of(DType::F32)).and_then(|all| all.with(&of(DType::F64)));
+        assert!(mixed.is_none());
+        assert!(Inputs::new().with(&of(DType::F16)).is_none());
+    }
+}

@@ -22,6 +22,9 @@ const REFINEMENT: f64 = 0.125;
 /// No auction has a smaller increment, in typical gaps between first and second choice.
 const FINEST: f64 = 0.25;
 
+/// If one row out of this many is single after all have asked for the column next to them, searches alone pair the rest.
+const FEW_SINGLE: usize = 8;
+
 /// If more than this fraction of the rows is still single after the auctions, pairing them anyhow is no good start.
 const HOPELESS: f64 = 0.25;
 
@@ -37,6 +40,9 @@ pub(crate) enum Outcome<'a> {
 
 /// A function of the costs alone: the sample is drawn from noise with a fixed key.
 pub(crate) fn solve(cost: &Cost) -> Outcome<'_> {
+    if let Some(matching) = neighbours(cost) {
+        return Outcome::Solved(matching);
+    }
     let (mut matching, settled) = nearly_solve(cost);
     let single = matching.single_rows().len();
     if settled {
@@ -48,6 +54,15 @@ pub(crate) fn solve(cost: &Cost) -> Outcome<'_> {
     }
     // An auction that could not settle is a sign that searches would be long.
     if single as f64 > HOPELESS * cost.rows() as f64 { Outcome::Hopeless } else { Outcome::Close(matching) }
+}
+
+/// Where nearly every row can have the column next to it, as in clouds that are almost the same, prices of zero are nearly
+/// right already. One pass over the costs tells.
+fn neighbours(cost: &Cost) -> Option<Matching<'_>> {
+    let mut matching = Matching::new(cost, vec![0.0; cost.rows()]);
+    matching.take_free();
+    let few = matching.single_rows().len() * FEW_SINGLE <= cost.rows();
+    (few && matching.complete()).then_some(matching)
 }
 
 /// Prices at which hardly any row would gain much by another column, and whether all rows are paired.
@@ -139,6 +154,18 @@ mod tests {
         for (row, &col) in cold.target_of.iter().enumerate() {
             assert_eq!(cold.source_of[col], row);
         }
+    }
+
+    #[test]
+    fn clouds_that_are_almost_the_same_need_no_prices() {
+        let mut noise = Noise::new(4);
+        let still = noise.normals(2 * 300);
+        let moved: Vec<f64> = still.iter().map(|x| x + 1e-3 * noise.normal()).collect();
+        let [still, moved] = [&still, &moved].map(|values| crate::Points::new(values, 2));
+        let cost = Cost::squared_euclidean(still, moved);
+        let mut matching = neighbours(&cost).unwrap();
+        assert!(matching.single_rows().is_empty() && worst_excess(&mut matching) <= 1e-12);
+        assert!(neighbours(&line(300)).is_none());
     }
 
     #[test]

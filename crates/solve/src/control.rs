@@ -6,9 +6,9 @@ use crate::Span;
 /// II, IV.2).
 ///
 /// After an accepted step with error `e`, measured so that 1 is just tolerable, the next is
-/// `clip(0.9 · e^(−α) · p^β, 0.2, 10)` times as long, where `p` is the error of the accepted step before and
-/// `α = 1/q − 0.75 β` for a method of order `q`; the first step, which has none before it, is followed with `β = 0`. A step
-/// with `e > 1` is tried again `clip(0.9 · e^(−1/q), 0.2, 1)` times as long, and the step after it may not grow.
+/// `clip(0.9 · e^(−α) · p^β, 0.2, 10)` times as long, where `p` is the error of the accepted step before, but
+/// at least 0.1, and `α = 1/q − 0.75 β` for a method of order `q`; after the first step, which has none before it, `β = 0`.
+/// A step with `e > 1` is tried again `clip(0.9 · e^(−1/q), 0.2, 1)` times as long, and the step after it may not grow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Controller {
     /// `q`, the order in `h` of the error estimate.
@@ -26,8 +26,7 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
-    /// Far fewer rejections than with [`CLASSICAL`](Self::CLASSICAL) where stability limits the step, and fewer steps
-    /// elsewhere.
+    /// Far fewer rejections than the classical controller where stability limits the step, and fewer steps elsewhere.
     pub(crate) const DEFAULT: Self = Self { beta: 0.03, stretch: 1.1 };
     /// What most libraries do.
     #[cfg(test)]
@@ -68,8 +67,9 @@ impl Controller {
     /// The next step where `left` remains of the span and `proposal` is what accuracy allows; both are unsigned. The last
     /// two steps are of equal length.
     pub(crate) fn fit(&self, proposal: f64, left: f64, history: &History) -> f64 {
-        // A step that was just cut short to be tolerable is not stretched.
-        let stretch = if history.just_rejected { 1.0 } else { self.tuning.stretch };
+        // Neither a first step, which may be a wish, nor one that was just cut short to be tolerable is stretched.
+        let trusted = history.accepted_error.is_some() && !history.just_rejected;
+        let stretch = if trusted { self.tuning.stretch } else { 1.0 };
         let longest = proposal * stretch;
         if longest >= left * (1.0 - REST) {
             left
@@ -182,15 +182,17 @@ mod tests {
 
     #[test]
     fn the_last_steps_share_what_is_left() {
-        let fit = |tuning, proposal| Controller::new(5, tuning).fit(proposal, 1.0, &History::NEW);
+        let accepted = History { accepted_error: Some(0.5), just_rejected: false };
+        let fit = |tuning, proposal| Controller::new(5, tuning).fit(proposal, 1.0, &accepted);
         for (proposal, expected) in [(2.0, 1.0), (0.95, 1.0), (0.9, 0.5), (0.47, 0.5), (0.45, 0.45)] {
             assert_eq!(fit(Tuning::DEFAULT, proposal), expected, "{proposal}");
         }
         for (proposal, expected) in [(2.0, 1.0), (1.0, 1.0), (0.95, 0.95), (0.5, 0.5)] {
             assert_eq!(fit(Tuning::CLASSICAL, proposal), expected, "{proposal}");
         }
-        let rejected = History { just_rejected: true, ..History::NEW };
-        assert_eq!(Controller::new(5, Tuning::DEFAULT).fit(0.95, 1.0, &rejected), 0.95);
+        for history in [History::NEW, History { just_rejected: true, ..accepted }] {
+            assert_eq!(Controller::new(5, Tuning::DEFAULT).fit(0.95, 1.0, &history), 0.95);
+        }
     }
 
     #[test]

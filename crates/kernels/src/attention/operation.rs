@@ -4,23 +4,21 @@ use std::marker::PhantomData;
 
 use burn::tensor::Tensor;
 
-use super::{Head, Order, Parts, PartsMut};
+use super::{Head, Order, Parts, PartsMut, plain};
 use crate::Real;
 use crate::pool::stale_vector;
 use crate::tape::{Inputs, Operation};
 use crate::tensor::Host;
 
 /// `softmax(QKᵀ/√d)·V` for queries `[batch, heads, n, d]`, keys `[batch, heads, m, d]` and values `[batch, heads, m, e]`:
-/// `[batch, heads, n, e]`, differentiable in all three. Memory grows with `n + m`, not with their product.
-///
-/// Returns nothing when the tensors are not on the CPU in one of the precisions `f32` and `f64`, or when something is
-/// empty; then do the same with ordinary operations.
+/// `[batch, heads, n, e]`, differentiable in all three. Memory grows with `n + m`, not with their product;
+/// on devices other than the CPU the product is made.
 ///
 /// # Panics
 /// When the shapes do not agree.
 #[must_use]
-pub fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> Option<Tensor<4>> {
-    let [batch, heads, queries, dim] = q.dims();
+pub fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> Tensor<4> {
+    let [batch, heads, _, dim] = q.dims();
     let [keys, value_dim] = [v.dims()[2], v.dims()[3]];
     assert!(
         k.dims() == [batch, heads, keys, dim] && v.dims() == [batch, heads, keys, value_dim],
@@ -29,6 +27,13 @@ pub fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> Option<Tensor<4
         k.dims(),
         v.dims()
     );
+    fused(q, k, v).unwrap_or_else(|| plain::attention(q, k, v))
+}
+
+/// None when the tensors are not on the CPU in one of the precisions `f32` and `f64`, or when one is empty.
+fn fused(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> Option<Tensor<4>> {
+    let [batch, heads, queries, dim] = q.dims();
+    let [keys, value_dim] = [v.dims()[2], v.dims()[3]];
     if [batch, heads, queries, dim, keys, value_dim].contains(&0) {
         return None;
     }
@@ -44,12 +49,18 @@ pub fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> Option<Tensor<4
 /// # Panics
 /// When the channels are not three times a multiple of the heads.
 #[must_use]
-pub fn channel_attention(qkv: &Tensor<3>, heads: usize) -> Option<Tensor<3>> {
-    let [batch, channels, places] = qkv.dims();
+pub fn channel_attention(qkv: &Tensor<3>, heads: usize) -> Tensor<3> {
+    let channels = qkv.dims()[1];
     assert!(
         heads > 0 && channels.is_multiple_of(3 * heads),
         "{channels} channels do not make queries, keys and values of {heads} heads"
     );
+    fused_channels(qkv, heads).unwrap_or_else(|| plain::channel_attention(qkv, heads))
+}
+
+/// [`fused`] for [`channel_attention`].
+fn fused_channels(qkv: &Tensor<3>, heads: usize) -> Option<Tensor<3>> {
+    let [batch, channels, places] = qkv.dims();
     let dim = channels / (3 * heads);
     if [batch, dim, places].contains(&0) {
         return None;

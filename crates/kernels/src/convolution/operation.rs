@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use burn::tensor::Tensor;
 
 use super::backward::{bias_gradient, channel_sums, weight_gradient};
-use super::{Geometry, forward, transposed};
+use super::{Geometry, forward, plain, transposed};
 use crate::lanes::Lanes;
 use crate::tape::{Inputs, Operation};
 use crate::tensor::Host;
@@ -47,9 +47,6 @@ impl ConvOptions {
 /// Convolves images `[batch, in, height, width]` with `[out, in, kernel height, kernel width]`, and adds a bias `[out]` to
 /// `[batch, out, height, width]`; differentiable in all three.
 ///
-/// Returns nothing when the tensors are not on the CPU in one of the precisions `f32` and `f64`, or when something is
-/// empty; then do the same with ordinary operations.
-///
 /// # Panics
 /// When the channels do not agree, the kernel is larger than the padded image, or a stride is zero.
 #[must_use]
@@ -58,13 +55,14 @@ pub fn conv2d(
     weight: &Tensor<4>,
     bias: Option<&Tensor<1>>,
     options: ConvOptions,
-) -> Option<Tensor<4>> {
+) -> Tensor<4> {
     let [images, inputs, high, wide] = x.dims();
     let [outputs, of_weight, kernel_high, kernel_wide] = weight.dims();
     assert_channels("convolution", [inputs, of_weight], outputs, bias);
     let geometry = geometry([images, inputs, outputs], [high, wide], [kernel_high, kernel_wide], options);
     let shape = [images, outputs, geometry.output[0], geometry.output[1]];
-    run(Kind::Straight, geometry, x, weight, bias, shape)
+    fused(Kind::Straight, geometry, x, weight, bias, shape)
+        .unwrap_or_else(|| plain::conv2d(x, weight, bias, options))
 }
 
 /// [`conv2d`] of rows `[batch, in, width]` with `[out, in, kernel]`; of the options only the widths are used.
@@ -74,12 +72,13 @@ pub fn conv1d(
     weight: &Tensor<3>,
     bias: Option<&Tensor<1>>,
     options: ConvOptions,
-) -> Option<Tensor<3>> {
+) -> Tensor<3> {
     let [images, inputs, wide] = x.dims();
     let [outputs, of_weight, kernel] = weight.dims();
     assert_channels("convolution", [inputs, of_weight], outputs, bias);
     let geometry = geometry([images, inputs, outputs], [1, wide], [1, kernel], options.of_rows());
-    run(Kind::Straight, geometry, x, weight, bias, [images, outputs, geometry.output[1]])
+    fused(Kind::Straight, geometry, x, weight, bias, [images, outputs, geometry.output[1]])
+        .unwrap_or_else(|| plain::conv1d(x, weight, bias, options))
 }
 
 /// What takes gradients of a convolution's outputs to those of its inputs, as an operation of its own: from rows `[batch,
@@ -92,7 +91,7 @@ pub fn conv_transpose1d(
     weight: &Tensor<3>,
     bias: Option<&Tensor<1>>,
     options: ConvOptions,
-) -> Option<Tensor<3>> {
+) -> Tensor<3> {
     let [images, inputs, wide] = x.dims();
     let [of_weight, outputs, kernel] = weight.dims();
     assert_channels("transposed convolution", [inputs, of_weight], outputs, bias);
@@ -102,7 +101,8 @@ pub fn conv_transpose1d(
     assert!(whole > padding, "a padding of {} leaves nothing of {whole}", options.padding[1]);
     // The convolution that this one goes back through has its channels the other way round.
     let geometry = geometry([images, outputs, inputs], [1, whole - padding], [1, kernel], options);
-    run(Kind::Transposed, geometry, x, weight, bias, [images, outputs, whole - padding])
+    fused(Kind::Transposed, geometry, x, weight, bias, [images, outputs, whole - padding])
+        .unwrap_or_else(|| plain::conv_transpose1d(x, weight, bias, options))
 }
 
 fn assert_channels(what: &str, [inputs, of_weight]: [usize; 2], outputs: usize, bias: Option<&Tensor<1>>) {
@@ -131,7 +131,8 @@ fn geometry(
     Geometry { images, inputs, outputs, input, kernel, output, stride, padding }
 }
 
-fn run<const D: usize>(
+/// None when the tensors are not on the CPU in one of the precisions `f32` and `f64`, or when one is empty.
+fn fused<const D: usize>(
     kind: Kind,
     geometry: Geometry,
     x: &Tensor<D>,

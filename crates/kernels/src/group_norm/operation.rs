@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use burn::tensor::Tensor;
 
-use super::{Moments, Norm};
+use super::{Moments, Norm, plain};
 use crate::pool::stale_vector;
 use crate::tape::{Inputs, Operation};
 use crate::tensor::Host;
@@ -25,9 +25,6 @@ pub struct GroupNormOptions {
 /// channel by `affine` (`γ` and `β`, `[channels]`), then each channel of each sample by `film` (`s` and `b`, `[batch,
 /// channels]`) to `y·(1 + s) + b`, and applies the activation; differentiable in all.
 ///
-/// Returns nothing when the tensors are not on the CPU in one of the precisions `f32` and `f64`, or when something is
-/// empty; then do the same with ordinary operations.
-///
 /// # Panics
 /// When the groups do not divide the channels, or the shapes do not agree.
 #[must_use]
@@ -36,7 +33,7 @@ pub fn group_norm<const D: usize>(
     affine: Option<[&Tensor<1>; 2]>,
     film: Option<[&Tensor<2>; 2]>,
     options: GroupNormOptions,
-) -> Option<Tensor<D>> {
+) -> Tensor<D> {
     let shape = x.dims();
     assert!(D >= 2, "a group norm needs a batch of channels, not {shape:?}");
     let (batch, channels) = (shape[0], shape[1]);
@@ -49,6 +46,17 @@ pub fn group_norm<const D: usize>(
         let found = tensor.dims();
         assert!(found == [batch, channels], "{batch} × {channels} channels are modulated by {found:?}");
     }
+    fused(x, affine, film, options).unwrap_or_else(|| plain::group_norm(x, affine, film, options))
+}
+
+/// None when the tensors are not on the CPU in one of the precisions `f32` and `f64`, or when one is empty.
+fn fused<const D: usize>(
+    x: &Tensor<D>,
+    affine: Option<[&Tensor<1>; 2]>,
+    film: Option<[&Tensor<2>; 2]>,
+    options: GroupNormOptions,
+) -> Option<Tensor<D>> {
+    let shape = x.dims();
     if shape.contains(&0) {
         return None;
     }
@@ -60,7 +68,8 @@ pub fn group_norm<const D: usize>(
         inputs = inputs.with(tensor)?;
     }
     let positions = shape[2..].iter().product();
-    let layout = Layout { channels, positions, affine: affine.is_some(), film: film.is_some(), options };
+    let layout =
+        Layout { channels: shape[1], positions, affine: affine.is_some(), film: film.is_some(), options };
     if inputs.single() {
         inputs.run(GroupNorm::<f32> { layout, number: PhantomData }, shape)
     } else {

@@ -1,12 +1,11 @@
 //! What the comparisons with plain operations share.
-#![allow(dead_code)]
 
 use std::fmt::Debug;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use thalweg_noise::Noise;
 
-/// Whose operation is run.
+/// Whose operation is run: the fused one or the ordinary ones behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Ours,

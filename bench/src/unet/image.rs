@@ -36,6 +36,7 @@ struct Builder<'a> {
 }
 
 impl ImageUnet {
+    /// Draws the network with so many channels at the first level.
     pub fn init(channels: usize, init: &mut Init) -> Self {
         let mut build = Builder { channels, init };
         let (mut now, mut side) = (channels, SIDE);
@@ -193,7 +194,7 @@ impl AttentionBlock {
         let [batch, channels, high, wide] = x.dims();
         let flat = x.reshape([batch, channels, high * wide]);
         let asked = self.ask.forward(&self.norm.forward(&flat, None));
-        let Some(found) = channel_attention(&asked, 1) else { panic!("this benchmark runs on the CPU") };
+        let found = channel_attention(&asked, 1);
         (flat + self.out.forward(&found)).reshape([batch, channels, high, wide])
     }
 }

@@ -1,12 +1,10 @@
 //! Attention against plain operations, values and gradients.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use burn::tensor::{DType, Device, Tensor, activation};
+use burn::tensor::{DType, Device, Tensor};
 use proptest::prelude::*;
-use thalweg_kernels::{attention, channel_attention};
 
-mod common;
-use common::{Side, assert_close, gradients, normal, values};
+use super::{attention, channel_attention, plain};
+use crate::compare::{Side, assert_close, gradients, normal, values};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -36,11 +34,6 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-fn plain(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
-    let scale = 1.0 / (q.dims()[3] as f64).sqrt();
-    activation::softmax(q.matmul(k.transpose()) * scale, 3).matmul(v)
-}
-
 fn compare(case: &Case, dtype: DType) {
     let Case { batch, heads, queries, keys, dim, value_dim, .. } = *case;
     let device = Device::flex().autodiff();
@@ -54,7 +47,10 @@ fn compare(case: &Case, dtype: DType) {
     let side_of = |side| {
         gradients(&q, &k, &v, case.seed ^ 4, |q, k, v| {
             let [q, k, v] = [q, k, v].map(|x| if case.turned { x.clone().transpose() } else { x.clone() });
-            if side == Side::Ours { attention(&q, &k, &v).unwrap() } else { plain(q, k, v) }
+            match side {
+                Side::Ours => attention(&q, &k, &v),
+                Side::Plain => plain::attention(&q, &k, &v),
+            }
         })
     };
     assert_close(&side_of(Side::Ours), &side_of(Side::Plain), dtype, case);
@@ -67,15 +63,9 @@ fn compare_channels(case: &Case, dtype: DType) {
     let qkv = normal([batch, heads * 3 * dim, places], case.seed, dtype, &device);
     let unused = normal([1], 0, dtype, &device);
     let side_of = |side| {
-        gradients(&qkv, &unused, &unused, case.seed ^ 4, |qkv, _, _| {
-            if side == Side::Ours {
-                return channel_attention(qkv, heads).unwrap();
-            }
-            let cut = qkv.clone().reshape([batch, heads, 3 * dim, places]);
-            let part = |part: usize| {
-                cut.clone().slice([0..batch, 0..heads, part * dim..(part + 1) * dim]).transpose()
-            };
-            plain(part(0), part(1), part(2)).transpose().reshape([batch, heads * dim, places])
+        gradients(&qkv, &unused, &unused, case.seed ^ 4, |qkv, _, _| match side {
+            Side::Ours => channel_attention(qkv, heads),
+            Side::Plain => plain::channel_attention(qkv, heads),
         })
     };
     assert_close(&side_of(Side::Ours), &side_of(Side::Plain), dtype, case);
@@ -116,7 +106,7 @@ fn several_blocks() {
 fn large_scores_stay_finite() {
     let device = Device::flex();
     let x = normal([1, 1, 4, 3], 2, DType::F32, &device);
-    let found = values(attention(&(x.clone() * 300.0), &(x.clone() * 300.0), &x).unwrap());
+    let found = values(attention(&(x.clone() * 300.0), &(x.clone() * 300.0), &x));
     assert!(found.iter().all(|x| x.is_finite()));
 }
 
@@ -126,7 +116,15 @@ fn equal_keys_give_the_mean() {
     let device = Device::flex();
     let q = normal([1, 1, 3, 2], 2, DType::F64, &device);
     let v = normal([1, 1, 5, 1], 3, DType::F64, &device);
-    let found = values(attention(&q, &Tensor::ones([1, 1, 5, 2], (&device, DType::F64)), &v).unwrap());
+    let found = values(attention(&q, &Tensor::ones([1, 1, 5, 2], (&device, DType::F64)), &v));
     let mean = values(v).iter().sum::<f64>() / 5.0;
     assert!(found.iter().all(|x| (x - mean).abs() < 1e-15), "{found:?} {mean}");
+}
+
+#[test]
+fn an_empty_batch_has_an_empty_answer() {
+    let x = Tensor::<4>::zeros([0, 2, 4, 3], &Device::flex());
+    assert_eq!(attention(&x, &x, &x).dims(), [0, 2, 4, 3]);
+    let x = Tensor::<3>::zeros([0, 6, 4], &Device::flex());
+    assert_eq!(channel_attention(&x, 1).dims(), [0, 2, 4]);
 }

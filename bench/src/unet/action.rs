@@ -10,8 +10,11 @@ use thalweg_kernels::Activation;
 
 use super::layers::{Conv1d, Double, Init, Linear, Norm, time_features};
 
+/// Actions of a chunk.
 pub const HORIZON: usize = 16;
+/// Numbers of an action.
 pub const ACTION: usize = 2;
+/// Numbers of an observation.
 pub const OBSERVATION: usize = 40;
 const TIME: usize = 64;
 const CHANNELS: [usize; 3] = [64, 128, 256];
@@ -33,6 +36,7 @@ pub struct ActionUnet {
 }
 
 impl ActionUnet {
+    /// Draws the network.
     pub fn init(init: &mut Init) -> Self {
         let [low, .., high] = CHANNELS;
         let inputs = [ACTION, CHANNELS[0], CHANNELS[1]];

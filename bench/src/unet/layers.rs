@@ -10,7 +10,9 @@ use thalweg_solve::Placement;
 
 /// Where parameters come from.
 pub struct Init {
+    /// What draws them.
     pub noise: Noise,
+    /// The device and the precision.
     pub placement: Placement,
 }
 
@@ -25,14 +27,6 @@ impl Init {
 
     fn constant(&self, value: f64, count: usize) -> Param<Tensor<1>> {
         Param::from_tensor(self.placement.tensor(&vec![value; count], [count]))
-    }
-}
-
-/// What the operations answer when a tensor is not on the CPU, which this benchmark is about.
-fn on_the_cpu<const D: usize>(found: Option<Tensor<D>>) -> Tensor<D> {
-    match found {
-        Some(tensor) => tensor,
-        None => panic!("this benchmark runs on the CPU in single or double precision"),
     }
 }
 
@@ -73,7 +67,7 @@ impl Conv2d {
     pub fn forward(&self, x: &Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
         let options = ConvOptions::padded(weight.dims()[2] / 2).with_stride(self.stride);
-        on_the_cpu(conv2d(x, &weight, Some(&self.bias.val()), options))
+        conv2d(x, &weight, Some(&self.bias.val()), options)
     }
 }
 
@@ -100,7 +94,7 @@ impl Conv1d {
     pub fn forward(&self, x: &Tensor<3>) -> Tensor<3> {
         let weight = self.weight.val();
         let options = ConvOptions::padded(weight.dims()[2] / 2).with_stride(self.stride);
-        on_the_cpu(conv1d(x, &weight, Some(&self.bias.val()), options))
+        conv1d(x, &weight, Some(&self.bias.val()), options)
     }
 }
 
@@ -119,7 +113,7 @@ impl Double {
 
     pub fn forward(&self, x: &Tensor<3>) -> Tensor<3> {
         let options = ConvOptions::padded(1).with_stride(2);
-        on_the_cpu(conv_transpose1d(x, &self.weight.val(), Some(&self.bias.val()), options))
+        conv_transpose1d(x, &self.weight.val(), Some(&self.bias.val()), options)
     }
 }
 
@@ -142,7 +136,7 @@ impl Norm {
     /// With a scale and a shift of each channel of each sample, `[batch, channels]`, if there are any.
     pub fn forward<const D: usize>(&self, x: &Tensor<D>, film: Option<[&Tensor<2>; 2]>) -> Tensor<D> {
         let options = GroupNormOptions { groups: self.groups, epsilon: 1e-5, activation: self.activation };
-        on_the_cpu(group_norm(x, Some([&self.scale.val(), &self.shift.val()]), film, options))
+        group_norm(x, Some([&self.scale.val(), &self.shift.val()]), film, options)
     }
 }
 
