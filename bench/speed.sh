@@ -25,6 +25,8 @@ if [ ${#cases[@]} -eq 0 ]; then
     done
 fi
 mkdir -p "$out"
+# As many cores as threads, so that no helper thread of either side gets more.
+on() { taskset -c "0-$(($1 - 1))" "${@:2}"; }
 cargo build --release --workspace --examples
 programs=target/release/examples
 weights=$out/network.npz
@@ -32,24 +34,24 @@ weights=$out/network.npz
 
 # Each of these runs one case on both sides: compare_... CASE THREADS
 compare_unets() {
-    "$programs/unet" --out "$out/speed-thalweg.jsonl" --threads "$2" --case "$1"
-    "$python" bench/peers/unet.py --out "$out/speed-torch.jsonl" --threads "$2" --only "$1/*"
+    on "$2" "$programs/unet" --out "$out/speed-thalweg.jsonl" --threads "$2" --case "$1"
+    on "$2" "$python" bench/peers/unet.py --out "$out/speed-torch.jsonl" --threads "$2" --only "$1/*"
 }
 compare_pairings() {
     IFS=/ read -r _ dim n <<<"$1"
-    "$programs/transport" --out "$out/speed-thalweg.jsonl" --threads "$2" --dims "$dim" --sizes "$n"
-    "$python" bench/peers/ot_pot.py --threads "$2" --dims "$dim" --sizes "$n" --repeats 3 | tee -a "$out/speed-pot.jsonl"
+    on "$2" "$programs/transport" --out "$out/speed-thalweg.jsonl" --threads "$2" --dims "$dim" --sizes "$n"
+    on "$2" "$python" bench/peers/ot_pot.py --threads "$2" --dims "$dim" --sizes "$n" --repeats 3 | tee -a "$out/speed-pot.jsonl"
 }
 compare_perceptrons() {
-    "$programs/speed" --weights "$weights" --out "$out/speed-thalweg.jsonl" --threads "$2" --case "$1"
+    on "$2" "$programs/speed" --weights "$weights" --out "$out/speed-thalweg.jsonl" --threads "$2" --case "$1"
     # The peers have one step size for the batch only.
     [[ $1 == *-per-sample ]] && return
-    "$python" bench/peers/speed.py --weights "$weights" --out "$out/speed-torch.jsonl" --threads "$2" \
-        --only "$1/*" --only "$1/$2"
+    on "$2" "$python" bench/peers/speed.py --weights "$weights" --out "$out/speed-torch.jsonl" --threads "$2" \
+        --only "$1/*"
 }
 
 for threads in ${THREADS:-2 1}; do
-    "$programs/limits" --out "$out/limits.jsonl" --threads "$threads"
+    on "$threads" "$programs/limits" --out "$out/limits.jsonl" --threads "$threads"
     for case in "${cases[@]}"; do
         case $case in
         image* | action*) compare_unets "$case" "$threads" ;;

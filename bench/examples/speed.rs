@@ -14,7 +14,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 use clap::Parser;
 use serde_json::{Value, json};
-use thalweg_bench::{append, load, median_seconds, peak_memory_mib};
+use thalweg_bench::{append, load, median_seconds, peak_memory_mib, spread};
 use thalweg_data::Npz;
 use thalweg_flow::LogLikelihood;
 use thalweg_flow::{PathConfig, sample};
@@ -110,12 +110,10 @@ average = {{ decay = 0.0, warm_up = false }}
         ControlFlow::Continue(())
     })?;
     std::fs::remove_dir_all(&folder)?;
-    let mut seconds = seconds.split_off(WARM_UP);
-    seconds.sort_by(f64::total_cmp);
-    let at = |share: f64| 1000.0 * seconds[((seconds.len() - 1) as f64 * share) as usize];
+    let [low, median, high] = spread(seconds.split_off(WARM_UP)).map(|seconds| 1000.0 * seconds);
     Ok(json!({
         "dim": dim, "width": width, "hidden": hidden, "batch": batch, "activation": activation, "dtype": "float32", "steps": steps,
-        "milliseconds_median": at(0.5), "milliseconds_low": at(0.1), "milliseconds_high": at(0.9),
+        "milliseconds_median": median, "milliseconds_low": low, "milliseconds_high": high,
     }))
 }
 

@@ -28,7 +28,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "2,64")]
     dims: Vec<usize>,
     /// Timed repetitions, the median of which counts.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     repeats: usize,
 }
 

@@ -4,7 +4,7 @@ Run: python bench/peers/ot_pot.py [--sizes 128 256 512 1024 2048 4096] [--dims 2
 
 Prints one JSON line per case with the medians in milliseconds. The clouds are those that flow matching pairs: standard
 normal noise and data that is displaced and narrower. Each number of threads runs in a process of its own, because
-numerical libraries read it once, when they are loaded; it also goes to `ot.emd` as `numThreads`.
+numerical libraries read it once, when they are loaded. `ot.emd` uses one thread whatever it is told.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def measure(options):
             rng = np.random.default_rng(n)
             noise, data = rng.normal(size=(n, dim)), 0.5 * rng.normal(size=(n, dim)) + 1.0
             weights = np.full(n, 1.0 / n)
-            cost_times, solve_times = [], []
+            cost_times, solve_times, times = [], [], []
             # The first run warms caches and lazy imports, and is not counted.
             for _ in range(options.repeats + 1):
                 start = time.perf_counter()
@@ -57,10 +57,11 @@ def measure(options):
                     sys.exit(f"ot.emd did not converge for n={n}, d={dim}: {log['warning']}")
                 cost_times.append(1e3 * (middle - start))
                 solve_times.append(1e3 * (end - middle))
-            cost_ms, solve_ms = statistics.median(cost_times[1:]), statistics.median(solve_times[1:])
+                times.append(1e3 * (end - start))
+            cost_ms, solve_ms, both_ms = (statistics.median(of[1:]) for of in (cost_times, solve_times, times))
             record = {
                 "program": f"pot {ot.__version__}", "n": n, "d": dim, "threads": threads, "repeats": options.repeats,
-                "cost_ms": round(cost_ms, 3), "solve_ms": round(solve_ms, 3),
+                "cost_ms": round(cost_ms, 3), "solve_ms": round(solve_ms, 3), "milliseconds_median": round(both_ms, 3),
                 "mean_cost": float((plan * cost).sum()),
             }
             print(json.dumps(record), flush=True)

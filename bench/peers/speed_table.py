@@ -76,10 +76,9 @@ def networks(ours, theirs, limits):
         name, threads = case.rsplit("/", 1)
         peer_name = name.removesuffix("-per-sample")
         modes = {}
-        for mode in ("", "eager", "compiled"):
-            peer = theirs.get("/".join(part for part in (peer_name, mode, threads) if part))
-            if peer:
-                modes[mode or "eager"] = peer
+        for mode in ("eager", "compiled"):
+            if peer := theirs.get(f"{peer_name}/{mode}/{threads}"):
+                modes[mode] = peer
         best = min(map(milliseconds, modes.values()), default=None)
         shown = {mode: f"{milliseconds(peer):.3g}" for mode, peer in modes.items()}
         ratio = f"{milliseconds(record) / best:.2f}" if best else ""
@@ -101,7 +100,7 @@ def pairings(ours, theirs, limits):
     print("|---|---|---|---|---|")
     for case, record in ours.items():
         peer = theirs.get(case)
-        time = peer and peer["cost_ms"] + peer["solve_ms"]
+        time = peer and milliseconds(peer)
         ratio = f"{milliseconds(record) / time:.2f}" if peer else ""
         limit = limit_of(record, products(record), limits)
         shown = f"{time:.3g}" if peer else ""

@@ -36,15 +36,27 @@ pub fn median_seconds(warm_up: usize, times: usize, mut work: impl FnMut()) -> f
     for _ in 0..warm_up {
         work();
     }
-    let mut seconds: Vec<f64> = (0..times)
+    let seconds: Vec<f64> = (0..times)
         .map(|_| {
             let start = Instant::now();
             work();
             start.elapsed().as_secs_f64()
         })
         .collect();
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
+    spread(seconds)[1]
+}
+
+/// The median of some times between the ends of their middle four fifths.
+///
+/// # Panics
+/// When there are none.
+#[must_use]
+pub fn spread(mut times: Vec<f64>) -> [f64; 3] {
+    assert!(!times.is_empty(), "nothing was timed");
+    times.sort_by(f64::total_cmp);
+    let (tenth, last) = (times.len() / 10, times.len() - 1);
+    let median = 0.5 * (times[last / 2] + times[times.len() / 2]);
+    [times[tenth], median, times[last - tenth]]
 }
 
 /// The most memory this process has had, in MiB, where the system tells.

@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use clap::Parser;
 use serde_json::json;
 use thalweg_bench::unet::{ACTION, ActionUnet, HORIZON, ImageUnet, Init, OBSERVATION};
-use thalweg_bench::{append, load, peak_memory_mib};
+use thalweg_bench::{append, load, peak_memory_mib, spread};
 use thalweg_kernels::keep_freed_memory;
 use thalweg_noise::Noise;
 use thalweg_solve::Placement;
@@ -91,18 +91,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The tenth, fiftieth and ninetieth of a hundred times, in milliseconds.
+/// The ends of the middle four fifths of the repetitions and their median between, in milliseconds.
 fn times(arguments: &Arguments, work: &mut dyn FnMut()) -> [f64; 3] {
     (0..arguments.warm_up).for_each(|_| work());
-    let mut milliseconds: Vec<f64> = (0..arguments.repeats.max(1))
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            1000.0 * start.elapsed().as_secs_f64()
-        })
-        .collect();
-    milliseconds.sort_by(f64::total_cmp);
-    [0.1, 0.5, 0.9].map(|share| milliseconds[((milliseconds.len() - 1) as f64 * share) as usize])
+    let timed = |_| {
+        let start = Instant::now();
+        work();
+        1000.0 * start.elapsed().as_secs_f64()
+    };
+    spread((0..arguments.repeats.max(1)).map(timed).collect())
 }
 
 /// What a step of flow matching draws: times, points on the way, and their velocities.

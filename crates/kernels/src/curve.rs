@@ -66,17 +66,25 @@ fn sigmoid<T: Real>(x: T) -> T {
     select(x >= T::of(0.0), T::of(1.0), decay) / (T::of(1.0) + decay)
 }
 
+/// Exponentials are never zero, so a huge negative number times one is not small. From here on down nothing changes.
+#[inline(always)]
+fn not_far_below<T: Real>(x: T) -> T {
+    select(x < T::of(-700.0), T::of(-700.0), x)
+}
+
 #[derive(Clone, Copy)]
 struct Silu;
 
 impl<T: Real> Curve<T> for Silu {
     #[inline(always)]
     fn value(self, x: T) -> T {
+        let x = not_far_below(x);
         x * sigmoid(x)
     }
 
     #[inline(always)]
     fn value_and_slope(self, x: T) -> (T, T) {
+        let x = not_far_below(x);
         let gate = sigmoid(x);
         let value = x * gate;
         (value, gate + value * (T::of(1.0) - gate))
@@ -146,14 +154,15 @@ struct Gelu;
 impl<T: Real> Curve<T> for Gelu {
     #[inline(always)]
     fn value(self, x: T) -> T {
-        x * normal_distribution(x)
+        not_far_below(x) * normal_distribution(x)
     }
 
     #[inline(always)]
     fn value_and_slope(self, x: T) -> (T, T) {
         let cumulative = normal_distribution(x);
         let density = T::of(0.398_942_280_401_432_7) * (T::of(-0.5) * x * x).exponential();
-        (x * cumulative, cumulative + x * density)
+        let near = select(x.magnitude() > T::of(700.0), T::of(0.0), x);
+        (not_far_below(x) * cumulative, cumulative + near * density)
     }
 }
 
@@ -231,6 +240,26 @@ mod tests {
             );
         }
         (values, slopes)
+    }
+
+    #[test]
+    fn far_below_zero_nothing_is_left() {
+        struct Far;
+
+        impl CurveLoop<f32> for Far {
+            #[inline(always)]
+            fn run<C: Curve<f32>>(self, curve: C) {
+                for x in [-1e3, -1e20, -1e38] {
+                    let (value, slope) = curve.value_and_slope(x);
+                    assert!(value.abs() < 1e-30 && slope.abs() < 1e-30, "{x}: {value} {slope}");
+                    assert!(curve.value(x).abs() < 1e-30);
+                }
+            }
+        }
+
+        for activation in [Activation::Silu, Activation::Gelu, Activation::Relu] {
+            along(activation, Far);
+        }
     }
 
     #[test]

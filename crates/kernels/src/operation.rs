@@ -23,8 +23,8 @@ pub(crate) type Recorded = FloatTensor<Autodiff<Flex>>;
 
 /// A multilayer perceptron with at least one hidden layer, given by its tensors.
 ///
-/// Its methods return nothing when the tensors are not on the CPU or in a precision other than `f32` and `f64`; then
-/// do the same with ordinary operations.
+/// Its methods return nothing when the tensors are not on the CPU in one of the precisions `f32` and `f64`, or when one is
+/// empty; then do the same with ordinary operations. They panic when the shapes do not go together.
 #[derive(Debug, Clone)]
 pub struct Perceptron {
     /// Activation and kind.
@@ -42,6 +42,9 @@ impl Perceptron {
     /// The outputs for points `[batch, dim]` beside features `[batch, features]`; differentiable in everything.
     #[must_use]
     pub fn forward(&self, point: &Tensor<2>, features: &Tensor<2>) -> Option<Tensor<2>> {
+        if !self.suits(&[point, features]) {
+            return None;
+        }
         let recorded = point.is_autodiff()
             || features.is_autodiff()
             || self.shift.is_autodiff()
@@ -63,6 +66,9 @@ impl Perceptron {
         [point, features]: [&Tensor<2>; 2],
         direction: [&Tensor<2>; 2],
     ) -> Option<(Tensor<2>, Tensor<2>)> {
+        if !self.suits(&[point, features, direction[0], direction[1]]) {
+            return None;
+        }
         match point.dtype() {
             DType::F32 => self.tangent_in::<f32>([point, features], direction),
             DType::F64 => self.tangent_in::<f64>([point, features], direction),
@@ -73,6 +79,9 @@ impl Perceptron {
     /// The outputs and their divergence in the point, `[batch]`; nothing when anything is recorded.
     #[must_use]
     pub fn with_divergence(&self, point: &Tensor<2>, features: &Tensor<2>) -> Option<(Tensor<2>, Tensor<1>)> {
+        if !self.suits(&[point, features]) {
+            return None;
+        }
         match point.dtype() {
             DType::F32 => self.divergence_in::<f32>(point, features),
             DType::F64 => self.divergence_in::<f64>(point, features),
@@ -80,12 +89,52 @@ impl Perceptron {
         }
     }
 
+    /// Whether all is in one precision and nothing is empty.
+    ///
+    /// # Panics
+    /// When the shapes do not go together.
+    fn suits(&self, inputs: &[&Tensor<2>]) -> bool {
+        let Self { weights, shift, biases, .. } = self;
+        assert!(
+            weights.len() >= 2 && biases.len() + 1 == weights.len(),
+            "{} weights and {} biases are no perceptron with a hidden layer",
+            weights.len(),
+            biases.len()
+        );
+        let (batch, numbers) = (inputs[0].dims()[0], inputs[0].dims()[1] + inputs[1].dims()[1]);
+        for pair in inputs.chunks(2) {
+            let [point, features] = [pair[0].dims(), pair[1].dims()];
+            assert!(
+                point[0] == batch && features[0] == batch && point[1] + features[1] == numbers,
+                "points of {point:?} and features of {features:?} are not {batch} of {numbers} numbers"
+            );
+        }
+        let [rows, width] = weights[0].dims();
+        assert!(rows >= numbers, "a first layer of {rows} × {width} takes no {numbers} numbers");
+        let shifted = shift.dims();
+        assert!(
+            shifted[1] == width && (shifted[0] == 1 || shifted[0] == batch),
+            "a shift of {shifted:?} is none for {batch} rows of {width}"
+        );
+        for ((layer, next), bias) in weights.iter().zip(&weights[1..]).zip(biases) {
+            let ([_, outputs], [inputs, after], [biased]) = (layer.dims(), next.dims(), bias.dims());
+            assert!(
+                inputs == outputs && biased == after,
+                "a layer of {inputs} × {after} with {biased} biases does not follow one of {outputs} outputs"
+            );
+        }
+        let dtype = inputs[0].dtype();
+        let one_precision = inputs.iter().all(|tensor| tensor.dtype() == dtype)
+            && shift.dtype() == dtype
+            && weights.iter().all(|tensor| tensor.dtype() == dtype)
+            && biases.iter().all(|tensor| tensor.dtype() == dtype);
+        let something = batch > 0 && numbers > 0 && weights.iter().all(|tensor| !tensor.dims().contains(&0));
+        one_precision && something
+    }
+
     fn unrecorded<T: Real>(&self, point: &Tensor<2>, features: &Tensor<2>) -> Option<Tensor<2>> {
         let hosts = self.hosts(point, features)?;
         let batch = point.dims()[0];
-        if batch == 0 {
-            return None;
-        }
         let parts = Parts::<T>::of(&hosts, self.architecture, batch);
         let mut out = vec![T::default(); batch * parts.net.outputs];
         perceptron::forward(&parts.net, &parts.inputs, None, &mut out);
@@ -100,9 +149,6 @@ impl Perceptron {
         let hosts = self.hosts(point, features)?;
         let (dx, df) = (Host::of(dx)?, Host::of(df)?);
         let batch = point.dims()[0];
-        if batch == 0 {
-            return None;
-        }
         let Parts { net, inputs } = Parts::<T>::of(&hosts, self.architecture, batch);
         let direction = Inputs { batch, point: dx.values(), features: df.values() };
         let mut out = vec![T::default(); batch * net.outputs];
@@ -119,9 +165,6 @@ impl Perceptron {
     ) -> Option<(Tensor<2>, Tensor<1>)> {
         let hosts = self.hosts(point, features)?;
         let batch = point.dims()[0];
-        if batch == 0 {
-            return None;
-        }
         let Parts { net, inputs } = Parts::<T>::of(&hosts, self.architecture, batch);
         let mut out = vec![T::default(); batch * net.outputs];
         let mut divergence = vec![T::default(); batch];
@@ -144,9 +187,6 @@ impl Perceptron {
 
     /// The number of parents of the operation is a constant of its type, so there is one type for each depth.
     fn recorded<T: Real>(&self, point: &Tensor<2>, features: &Tensor<2>) -> Option<Tensor<2>> {
-        if point.dims()[0] == 0 {
-            return None;
-        }
         match self.weights.len() {
             2 => self.record::<T, 6>(point, features),
             3 => self.record::<T, 8>(point, features),
@@ -182,7 +222,7 @@ impl Perceptron {
         let out =
             match Backward::<Flex, N>::prepare::<NoCheckpointing>(step, guards).compute_bound().stateful() {
                 OpsKind::Tracked(prepared) => {
-                    let mut saved = Buffer::stale(batch * net.width * (net.weights.len() - 1));
+                    let mut saved = Buffer::snug(batch * net.width * (net.weights.len() - 1));
                     perceptron::forward(&net, &inputs, Some(&mut saved), &mut out);
                     let state = Saved { hosts, architecture, batch, before: Arc::new(saved) };
                     prepared.finish(state, primitive(out, &shape))

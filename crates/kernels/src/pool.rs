@@ -9,8 +9,9 @@ use std::sync::PoisonError;
 
 use crate::Real;
 
-/// Buffers kept of each type; more are given back to the system.
+/// Buffers kept of each type, and their bytes; beyond that the oldest go back to the system.
 const KEPT: usize = 256;
+const KEPT_BYTES: usize = 1 << 29;
 /// Numbers below which the system's own allocator is as good.
 const WORTH_KEEPING: usize = 1 << 10;
 
@@ -25,11 +26,19 @@ pub(crate) struct Buffer<T: Real> {
 impl<T: Real> Buffer<T> {
     /// `len` numbers left from some earlier use: write before you read.
     pub fn stale(len: usize) -> Self {
+        if len < WORTH_KEEPING {
+            return Self { values: vec![T::default(); len], len };
+        }
         let mut values = recycled(len, usize::MAX).unwrap_or_default();
         if values.len() < len {
             values.resize(len, T::default());
         }
         Self { values, len }
+    }
+
+    /// [`stale`](Self::stale) for what is kept for long: it never has much more memory than it needs.
+    pub fn snug(len: usize) -> Self {
+        Self { values: stale_vector(len), len }
     }
 }
 
@@ -49,18 +58,24 @@ pub(crate) fn give_back<T: Real>(values: Vec<T>) {
     if values.len() < WORTH_KEEPING {
         return;
     }
+    let bytes = |values: &Vec<T>| values.capacity() * size_of::<T>();
     let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() < KEPT {
+    let mut total = bytes(&values) + kept.iter().map(bytes).sum::<usize>();
+    while !kept.is_empty() && (kept.len() >= KEPT || total > KEPT_BYTES) {
+        total -= bytes(&kept.remove(0));
+    }
+    if total <= KEPT_BYTES {
         kept.push(values);
     }
 }
 
-/// The smallest kept buffer that is long enough, so that a long one is not wasted on a short request.
+/// The smallest kept buffer that is long enough, so that a long one is not wasted on a short request. Those are looked at
+/// whose memory is no more than `most` numbers.
 fn recycled<T: Real>(len: usize, most: usize) -> Option<Vec<T>> {
     let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
-    let fits = kept.iter().enumerate().filter(|(_, values)| (len..=most).contains(&values.len()));
+    let fits = kept.iter().enumerate().filter(|(_, values)| values.len() >= len && values.capacity() <= most);
     let (place, _) = fits.min_by_key(|(_, values)| values.len())?;
-    Some(kept.swap_remove(place))
+    Some(kept.remove(place))
 }
 
 impl<T: Real> Drop for Buffer<T> {
@@ -100,5 +115,19 @@ mod tests {
         assert_eq!(second[LEN - 1], 5.0);
         let third = Buffer::<f32>::stale(LEN);
         assert_eq!(third[LEN - 1], 0.0, "one buffer was given to two");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        // A type of its own would be needed for more; other tests use this pool at the same time.
+        let big = KEPT_BYTES / size_of::<f64>() / 3;
+        for _ in 0..5 {
+            give_back(Vec::<f64>::with_capacity(0));
+            give_back(vec![0.0f64; big]);
+        }
+        give_back(vec![0.0f64; 4 * big]);
+        let kept = f64::pool().lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(kept.iter().map(|values| values.capacity() * size_of::<f64>()).sum::<usize>() <= KEPT_BYTES);
+        assert!(kept.len() <= KEPT);
     }
 }

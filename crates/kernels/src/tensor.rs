@@ -34,6 +34,7 @@ impl Host {
     /// Gives the memory to the pool if nobody else has the tensor.
     pub fn recycle<T: Real>(self) {
         if self.tensor.is_unique()
+            && fills_its_memory(&self.tensor)
             && let Ok(values) = self.tensor.into_data().try_into_vec::<T>()
         {
             pool::give_back(values);
@@ -60,6 +61,11 @@ pub(crate) fn tensor<const D: usize, T: Real>(values: Vec<T>, shape: [usize; D])
 /// What [`tensor`] is made of.
 pub(crate) fn primitive<T: Real>(values: Vec<T>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
+}
+
+/// Whether the values lie in order from the start of the memory to its end.
+pub(crate) fn fills_its_memory(tensor: &FlexTensor) -> bool {
+    tensor.layout().contiguous_offsets() == Some((0, tensor.bytes().len() / tensor.dtype().size()))
 }
 
 /// Whether the kernels know this precision.

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor};
 
 use crate::Real;
 use crate::simd::{self, Loop};
-use crate::tensor::{Host, is_known};
+use crate::tensor::{Host, fills_its_memory, is_known};
 
 /// One update of Adam or AdamW, its constants already put together.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +28,9 @@ pub struct AdamUpdate {
 impl AdamUpdate {
     /// Moves `[value, first moment, second moment]` along `gradient`, all of one length.
     ///
+    /// # Panics
+    /// When the lengths differ.
+    ///
     /// # Errors
     /// Gives the three back as they were when they are not all on the CPU in one precision; do the same with ordinary
     /// operations then.
@@ -38,6 +41,8 @@ impl AdamUpdate {
         gradient: &Tensor<1>,
     ) -> Result<[Tensor<1>; 3], [Tensor<1>; 3]> {
         let dtype = gradient.dtype();
+        let lengths = [&state[0], &state[1], &state[2], gradient].map(|tensor| tensor.dims()[0]);
+        assert!(lengths.iter().all(|len| *len == lengths[0]), "an update of unequal lengths {lengths:?}");
         let suits =
             is_known(dtype) && state.iter().all(|tensor| tensor.dtype() == dtype && !tensor.is_autodiff());
         let Some(gradient) = Host::of(gradient).filter(|_| suits) else { return Err(state) };
@@ -63,11 +68,16 @@ impl AdamUpdate {
 
 /// `average = decay·average + (1 - decay)·value`, in place.
 ///
+/// # Panics
+/// When the lengths differ.
+///
 /// # Errors
 /// Gives the average back as it was when the two are not on the CPU in one precision.
 #[expect(clippy::result_large_err, reason = "the tensor is given back")]
 pub fn follow(average: Tensor<1>, value: &Tensor<1>, decay: f64) -> Result<Tensor<1>, Tensor<1>> {
     let dtype = value.dtype();
+    let lengths = [average.dims()[0], value.dims()[0]];
+    assert!(lengths[0] == lengths[1], "an average of {} numbers cannot follow {}", lengths[0], lengths[1]);
     let suits = is_known(dtype) && average.dtype() == dtype && !average.is_autodiff();
     let Some(value) = Host::of(value).filter(|_| suits) else { return Err(average) };
     let mut average = owned(average);
@@ -96,9 +106,7 @@ fn owned(tensor: Tensor<1>) -> FlexTensor {
     let Ok(tensor) = tensor.try_into_primitive::<Flex>() else {
         panic!("a tensor moved off the CPU between two looks at it");
     };
-    let whole =
-        tensor.layout().contiguous_offsets() == Some((0, tensor.bytes().len() / tensor.dtype().size()));
-    if whole { tensor } else { tensor.to_contiguous() }
+    if fills_its_memory(&tensor) { tensor } else { tensor.to_contiguous() }
 }
 
 struct Adam<'a, T> {

@@ -37,7 +37,8 @@ impl Assignment {
 ///
 /// Always optimal, ties and duplicates included, and a function of the costs alone, whatever the number of threads.
 /// Prices are found from coarse to fine and finished by shortest augmenting paths, or by the network simplex where the
-/// searches grow long, as they do on a line or among many ties. The answer is checked against every entry of the cost.
+/// searches grow long, as they do on a line or among many ties. What the faster ways
+/// answer is checked against every entry of the cost before it is given.
 /// On clouds of points the time grows about as the square of their size.
 pub fn assign(cost: &Cost) -> Result<Assignment, OtError> {
     let n = cost.rows();

@@ -121,7 +121,8 @@ fn centred<'a>(x: Points<'a>, y: Points<'a>) -> [(Cow<'a, [f64]>, Vec<f64>); 2] 
     let centre = centre_of(x, y);
     let plain = [x, y].map(|points| squares(points.values(), x.dim()));
     let count = (x.len() + y.len()) as f64;
-    if count * product(&centre, &centre) <= 0.75 * plain.iter().flatten().sum::<f64>() {
+    let [of_centre, of_points] = [count * product(&centre, &centre), plain.iter().flatten().sum()];
+    if of_centre.is_finite() && of_centre <= 0.75 * of_points && of_points.is_finite() {
         let [x_squares, y_squares] = plain;
         return [(Cow::Borrowed(x.values()), x_squares), (Cow::Borrowed(y.values()), y_squares)];
     }

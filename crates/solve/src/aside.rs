@@ -29,6 +29,8 @@ pub(crate) struct Split {
 pub(crate) struct Whole<S> {
     pub(crate) states: [S; 2],
     pub(crate) lanes: Vec<Lane>,
+    /// The times of the second of the states.
+    pub(crate) reached: Vec<f64>,
 }
 
 impl<S: State> Aside<S> {
@@ -50,13 +52,14 @@ impl<S: State> Aside<S> {
         running
     }
 
-    /// Everything in its place; `states` are two of the samples at work.
-    pub(crate) fn whole(self, states: [S; 2], lanes: Vec<Lane>) -> Whole<S> {
+    /// Everything in its place; `states` are two of the samples at work, the second at the times `reached`.
+    pub(crate) fn whole(self, states: [S; 2], lanes: Vec<Lane>, mut reached: Vec<f64>) -> Whole<S> {
         let Self { mut rows, parts } = self;
         let mut all: Vec<Lane> = lanes;
         let mut states = states.map(|state| vec![state]);
         for part in parts {
             rows.extend(part.rows);
+            reached.extend(part.lanes.iter().map(|lane| lane.time));
             all.extend(part.lanes);
             for states in &mut states {
                 states.push(part.state.clone());
@@ -67,6 +70,7 @@ impl<S: State> Aside<S> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&place| rows[place]);
         let states = states.map(|parts| S::concatenate(parts).select(&order));
-        Whole { states, lanes: lanes.into_iter().map(|(_, lane)| lane).collect() }
+        let reached = order.iter().map(|&place| reached[place]).collect();
+        Whole { states, lanes: lanes.into_iter().map(|(_, lane)| lane).collect(), reached }
     }
 }

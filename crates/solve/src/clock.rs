@@ -79,6 +79,15 @@ impl Clock {
         }
     }
 
+    /// Proposes guesses, which may be too small to move the state and are then made larger: a step that is too long is
+    /// found out by its error.
+    pub(crate) fn propose_guesses(&mut self, guesses: &[f64]) {
+        let Pace::Adaptive { epsilon, .. } = self.pace else { return };
+        let least = 2.0 * least_step(epsilon, self.span.start, self.span);
+        let sizes: Vec<f64> = guesses.iter().map(|guess| guess.max(least)).collect();
+        self.propose(&sizes);
+    }
+
     /// Fails the lanes whose first slope is not finite.
     pub(crate) fn stop_where_not_finite(&mut self, slopes: &[f64]) {
         for (lane, slope) in self.lanes.iter_mut().zip(slopes) {
@@ -201,15 +210,18 @@ impl Lane {
 
     fn aim(&mut self, span: Span, controller: &Controller, max_steps: usize, epsilon: f64) {
         let left = span.end - self.time;
-        let size = controller.fit(self.proposal, left.abs(), &self.history);
+        let least = least_step(epsilon, self.time, span);
+        let fitted = controller.fit(self.proposal, left.abs(), &self.history);
+        // Half of what is left must not be too small where the proposal is not.
+        let size = if fitted < left.abs() { fitted.max(self.proposal.min(2.0 * least)) } else { fitted };
         if self.accepted + self.rejected >= max_steps {
             self.status = Status::Failed(Failure::MaxSteps(max_steps));
         } else if size == left.abs() {
             self.target = span.end;
-        } else if size > least_step(epsilon, self.time, span) {
+        } else if size > least {
             self.target = self.time + size.copysign(left);
         } else if self.last_error.is_finite() {
-            self.status = Status::Failed(Failure::StepTooSmall(least_step(epsilon, self.time, span)));
+            self.status = Status::Failed(Failure::StepTooSmall(least));
         } else {
             self.status = Status::Failed(Failure::NotFinite);
         }

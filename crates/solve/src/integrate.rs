@@ -315,12 +315,13 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
             return Err(self.fail(Failure::NotFinite, wrong));
         }
         self.clock.stop_where_not_finite(&of_samples);
-        let lanes = self.clock.lanes.len();
-        let sizes = match given {
-            Some(step) => vec![step; lanes],
-            None => self.probe(&slope, &norms),
-        };
-        self.clock.propose(&sizes);
+        match given {
+            Some(step) => self.clock.propose(&vec![step; self.clock.lanes.len()]),
+            None => {
+                let guesses = self.probe(&slope, &norms);
+                self.clock.propose_guesses(&guesses);
+            }
+        }
         self.slope = Some(slope);
         for lane in &mut self.clock.lanes {
             lane.slope_known = true;
@@ -401,11 +402,14 @@ impl<S: State, F: FnMut(&Times, &S) -> S::Rate> Run<S, F> {
     fn reunite(&mut self) {
         let Some(aside) = self.aside.take() else { return };
         let lanes = std::mem::take(&mut self.clock.lanes);
-        let Whole { states: [state, good], lanes } =
-            aside.whole([self.state.clone(), self.good.state.clone()], lanes);
+        let reached = match &self.good.reached {
+            Times::PerSample(times) => times.clone(),
+            Times::Shared(time) => vec![*time; lanes.len()],
+        };
+        let Whole { states: [state, good], lanes, reached } =
+            aside.whole([self.state.clone(), self.good.state.clone()], lanes, reached);
         (self.state, self.clock.lanes) = (state, lanes);
-        self.good.state = good;
-        self.good.reached = self.clock.gather(|lane| lane.time);
+        self.good = Good { state: good, reached: Times::PerSample(reached), ..self.good };
     }
 
     fn finish(mut self) -> Result<Solution<S>, SolveError<S>> {

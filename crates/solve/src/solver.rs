@@ -174,8 +174,8 @@ pub enum Control {
     #[default]
     Shared,
     /// A step size for each sample: neither its result nor its number of evaluations depends on its batch mates, as
-    /// long as the rows of the field do not. The batch is evaluated until its slowest sample is done; samples that are
-    /// done are masked and no longer counted.
+    /// long as the rows of the field do not. The solve goes on without the samples that are done where the field takes
+    /// any rows; otherwise, and where times on the way are saved, they are evaluated along, masked and not counted.
     PerSample,
 }
 

@@ -400,3 +400,17 @@ fn integrands_are_only_asked_for_where_they_count() {
         }
     }
 }
+
+/// The guess for the first step is relative to the state, and near zero that is too little to move the time.
+#[test]
+fn a_start_near_zero_is_no_reason_to_stop() {
+    let x = Placement::cpu().tensor(&[1e-9, 1.0], [2, 1]);
+    for solver in
+        [Solver::adaptive(Method::Dopri5, 1e-5), Solver::adaptive(Method::Dopri5, 1e-5).per_sample()]
+    {
+        let ones = |_: &Times, x: &Tensor<2>| x.ones_like();
+        let found = integrate(&solver, Span::FORWARD, x.clone(), &Save::End, ones).unwrap();
+        let found = to_host(&found.state);
+        assert!((found[0] - 1.0).abs() < 1e-5 && (found[1] - 2.0).abs() < 1e-5, "{found:?}");
+    }
+}
