@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use rayon::prelude::*;
 use serde_json::json;
-use thalweg_bench::{append, load, median_seconds};
+use thalweg_bench::{append, as_the_program_does, load, median_seconds};
 use thalweg_noise::Noise;
 use thalweg_solve::Placement;
 
@@ -31,7 +31,10 @@ const LENGTH: usize = 1 << 25;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
+    as_the_program_does(arguments.threads, || run(&arguments))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     for (dtype, placement) in [("float32", Placement::cpu()), ("float64", Placement::cpu_double())] {
         let speed = |size: usize| {
             let matrix = || placement.normal::<2>(&mut Noise::new(0), [size, size]);

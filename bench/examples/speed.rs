@@ -14,11 +14,10 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 use clap::Parser;
 use serde_json::{Value, json};
-use thalweg_bench::{append, load, median_seconds, peak_memory_mib, spread};
+use thalweg_bench::{append, as_the_program_does, load, median_seconds, peak_memory_mib, spread};
 use thalweg_data::Npz;
 use thalweg_flow::LogLikelihood;
 use thalweg_flow::{PathConfig, sample};
-use thalweg_kernels::keep_freed_memory;
 use thalweg_nets::{Condition, ConditionSpec, Mlp, MlpConfig};
 use thalweg_noise::Noise;
 use thalweg_run::{Document, Sinks};
@@ -53,16 +52,18 @@ const TOLERANCE: f64 = 1e-5;
 const WARM_UP: usize = 11;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    keep_freed_memory();
     let arguments = Arguments::parse();
-    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
+    as_the_program_does(arguments.threads, || run(&arguments))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (kind, detail) = arguments.case.split_once('/').ok_or("a case is kind/detail")?;
     let mut record = match kind {
         "train" => train(detail, arguments.steps)?,
-        "sample" => solve(&arguments, detail, sampling)?,
-        "likelihood" => solve(&arguments, detail, likelihood)?,
-        "velocity" => velocity(&arguments, detail.parse()?)?,
-        "gradient" => gradient(&arguments, detail)?,
+        "sample" => solve(arguments, detail, sampling)?,
+        "likelihood" => solve(arguments, detail, likelihood)?,
+        "velocity" => velocity(arguments, detail.parse()?)?,
+        "gradient" => gradient(arguments, detail)?,
         other => return Err(format!("there is no case {other}").into()),
     };
     record["case"] = json!(format!("{}/{}", arguments.case, arguments.threads));

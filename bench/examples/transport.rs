@@ -8,8 +8,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use serde_json::json;
-use thalweg_bench::{append, load, median_seconds};
-use thalweg_kernels::keep_freed_memory;
+use thalweg_bench::{append, as_the_program_does, load, median_seconds};
 use thalweg_noise::Noise;
 use thalweg_ot::{Cost, Points, assign};
 
@@ -33,9 +32,11 @@ struct Arguments {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    keep_freed_memory();
     let arguments = Arguments::parse();
-    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
+    as_the_program_does(arguments.threads, || run(&arguments))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     for &dim in &arguments.dims {
         for &n in &arguments.sizes {
             // Normal noise against data that is displaced and narrower, as on the peers' side.

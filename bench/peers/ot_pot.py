@@ -1,6 +1,6 @@
 """Times exact minibatch optimal transport as torchcfm does it: POT's `ot.dist`, then `ot.emd` with equal weights.
 
-Run: python bench/peers/ot_pot.py [--sizes 128 256 512 1024 2048 4096] [--dims 2 64] [--threads 1 2] [--repeats 5]
+Run: python bench/peers/ot_pot.py [--sizes 128 256 512 1024 2048 4096] [--dims 2 64] [--threads 1 2] [--repeats 3]
 
 Prints one JSON line per case with the medians in milliseconds. The clouds are those that flow matching pairs: standard
 normal noise and data that is displaced and narrower. Each number of threads runs in a process of its own, because
@@ -23,7 +23,7 @@ def arguments():
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512, 1024, 2048, 4096])
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 64])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--in-this-process", action="store_true", help="internal: the threads are already set")
     return parser.parse_args()
 

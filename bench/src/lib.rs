@@ -2,12 +2,28 @@
 
 pub mod unet;
 
+use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
 use serde_json::Value;
+use thalweg_kernels::{keep_freed_memory, on_the_pool};
+
+/// Runs a benchmark as `thalweg` runs a command: freed memory is kept, and the work is done on the pool.
+///
+/// # Errors
+/// Those of the work.
+pub fn as_the_program_does(
+    threads: usize,
+    work: impl FnOnce() -> Result<(), Box<dyn Error>> + Send,
+) -> Result<(), Box<dyn Error>> {
+    keep_freed_memory();
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    // Errors of any kind do not travel between threads, their words do.
+    on_the_pool(|| work().map_err(|error| error.to_string())).map_err(Into::into)
+}
 
 /// Appends one record to a file of JSON lines.
 ///

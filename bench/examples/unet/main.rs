@@ -17,8 +17,7 @@ use burn::tensor::Tensor;
 use clap::Parser;
 use serde_json::json;
 use thalweg_bench::unet::{ACTION, ActionUnet, HORIZON, ImageUnet, Init, OBSERVATION};
-use thalweg_bench::{append, load, peak_memory_mib, spread};
-use thalweg_kernels::keep_freed_memory;
+use thalweg_bench::{append, as_the_program_does, load, peak_memory_mib, spread};
 use thalweg_noise::Noise;
 use thalweg_solve::Placement;
 
@@ -45,14 +44,16 @@ struct Arguments {
 const EULER_STEPS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    keep_freed_memory();
     let arguments = Arguments::parse();
-    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
+    as_the_program_does(arguments.threads, || run(&arguments))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let parts: Vec<&str> = arguments.case.split('/').collect();
     let [network, work, batch] = parts[..] else { return Err("a case is network/work/batch".into()) };
     let batch: usize = batch.parse()?;
     let mut init = Init { noise: Noise::new(0), placement: Placement::cpu() };
-    let timed = |work: &mut dyn FnMut()| times(&arguments, work);
+    let timed = |work: &mut dyn FnMut()| times(arguments, work);
     let (parameters, milliseconds) = match (network, work) {
         ("action", _) => {
             let net = ActionUnet::init(&mut init);

@@ -24,7 +24,7 @@ use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Command};
 use failure::Failure;
-use thalweg_kernels::keep_freed_memory;
+use thalweg_kernels::{keep_freed_memory, on_the_pool};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -42,9 +42,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     keep_freed_memory();
-    if let Some(threads) = arguments.threads {
-        limit_threads(threads)?;
-    }
+    start_threads(arguments.threads)?;
+    on_the_pool(|| command(arguments))
+}
+
+fn command(arguments: &Arguments) -> Result<(), Failure> {
     let json = arguments.json;
     match &arguments.command {
         Command::Train(train) => train::run(train, json),
@@ -78,19 +80,25 @@ fn refuse(error: &clap::Error) -> ExitCode {
 /// More threads than this for each core do not help, and starting them can take forever.
 const MOST_THREADS_FOR_A_CORE: usize = 4;
 
-fn limit_threads(threads: usize) -> Result<(), Failure> {
-    if threads == 0 {
+/// The work is done on these threads, so they have the stack of a main thread.
+const STACK: usize = 8 << 20;
+
+/// As many threads as asked for, or as there are cores.
+fn start_threads(wanted: Option<usize>) -> Result<(), Failure> {
+    if wanted == Some(0) {
         return Err(Failure::request("--threads must be at least 1"));
     }
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let most = MOST_THREADS_FOR_A_CORE * cores;
-    if threads > most {
+    if let Some(threads) = wanted.filter(|threads| *threads > most) {
         let message =
             format!("--threads {threads} is too many for the {cores} cores here: take at most {most}");
         return Err(Failure::request(message));
     }
+    // Zero is the library's word for what the environment says, or else the cores.
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(wanted.unwrap_or(0))
+        .stack_size(STACK)
         .build_global()
-        .map_err(|error| Failure::work(format!("cannot start {threads} threads: {error}")))
+        .map_err(|error| Failure::work(format!("cannot start threads: {error}")))
 }

@@ -127,10 +127,14 @@ impl<T: Real> Norm<'_, T> {
     /// The gradients of `γ` and `β`.
     pub fn affine_gradient(&self, sums: &[ChannelSums<T>]) -> [Vec<T>; 2] {
         let mut gradients = [vec![T::default(); self.channels], vec![T::default(); self.channels]];
-        for (channel, sums) in sums.iter().enumerate() {
-            let scale = T::of(1.0) + self.film.map_or(T::of(0.0), |[scale, _]| scale[channel]);
-            gradients[0][channel % self.channels] += scale * sums.normalised;
-            gradients[1][channel % self.channels] += scale * sums.plain;
+        let [gamma, beta] = &mut gradients;
+        for (sample, sums) in sums.chunks_exact(self.channels).enumerate() {
+            let scales = self.film.map(|[scales, _]| &scales[sample * self.channels..][..self.channels]);
+            for (channel, sums) in sums.iter().enumerate() {
+                let scale = T::of(1.0) + scales.map_or(T::of(0.0), |scales| scales[channel]);
+                gamma[channel] += scale * sums.normalised;
+                beta[channel] += scale * sums.plain;
+            }
         }
         gradients
     }

@@ -25,6 +25,7 @@ mod real;
 mod simd;
 mod tape;
 mod tensor;
+mod threads;
 mod update;
 
 pub use activation::Activation;
@@ -35,4 +36,5 @@ pub use memory::keep_freed_memory;
 pub use operation::Perceptron;
 pub use perceptron::Architecture;
 pub use real::Real;
+pub use threads::on_the_pool;
 pub use update::{AdamUpdate, follow, sum_of_squares};

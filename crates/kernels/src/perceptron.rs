@@ -119,7 +119,7 @@ fn pieces(batch: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Multiplications below which waking another thread costs more than it saves: about a tenth of a millisecond of work.
-const WORTH_A_THREAD: usize = 1 << 23;
+const WORTH_A_THREAD: usize = 1 << 22;
 
 /// Does all jobs, on all threads if they are worth it.
 pub(crate) fn share<J: Send>(jobs: Vec<J>, work: usize, job: impl Fn(J) + Sync + Send) {

@@ -5,6 +5,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor};
 
 use crate::Real;
+use crate::perceptron::share;
 use crate::simd::{self, Loop};
 use crate::tensor::{Host, fills_its_memory, is_known};
 
@@ -24,6 +25,11 @@ pub struct AdamUpdate {
     /// What the parameter is multiplied by first: decoupled weight decay.
     pub shrink: f64,
 }
+
+/// Numbers that a thread updates in one go.
+const PART: usize = 1 << 15;
+/// What the update of a number costs, in multiplications: it is the way to memory that takes the time.
+const COST: usize = 64;
 
 impl AdamUpdate {
     /// Moves `[value, first moment, second moment]` along `gradient`, all of one length.
@@ -55,12 +61,12 @@ impl AdamUpdate {
     fn apply_in<T: Real>(&self, state: [Tensor<1>; 3], gradient: &Host) -> [Tensor<1>; 3] {
         let mut state = state.map(owned);
         let [value, first, second] = &mut state;
-        simd::widest(Adam {
-            update: *self,
-            value: value.storage_mut::<T>(),
-            first: first.storage_mut::<T>(),
-            second: second.storage_mut::<T>(),
-            gradient: gradient.values(),
+        let gradient = gradient.values();
+        let moments =
+            first.storage_mut::<T>().chunks_mut(PART).zip(second.storage_mut::<T>().chunks_mut(PART));
+        let parts = value.storage_mut::<T>().chunks_mut(PART).zip(moments).zip(gradient.chunks(PART));
+        share(parts.collect(), COST * gradient.len(), |((value, (first, second)), gradient)| {
+            simd::widest(Adam { update: *self, value, first, second, gradient });
         });
         state.map(Tensor::from_primitive::<Flex>)
     }

@@ -123,7 +123,7 @@ pub mod kernels {
     pub use thalweg_kernels::{
         Activation, AdamUpdate, Architecture, ConvOptions, GroupNormOptions, Perceptron, Real, attention,
         channel_attention, conv_transpose1d, conv1d, conv2d, follow, group_norm, keep_freed_memory,
-        sum_of_squares,
+        on_the_pool, sum_of_squares,
     };
 }
 

@@ -3,6 +3,7 @@
 use super::Geometry;
 use super::slide::Slide;
 use super::tile::{COLS, Correlate, ROWS, Run};
+use super::weights::COPY;
 use crate::lanes::Lanes;
 use crate::perceptron::{added, share};
 use crate::pool::{Buffer, stale_vector};
@@ -13,6 +14,9 @@ use crate::simd::{self, Loop};
 fn most_groups(weights: usize) -> usize {
     if weights <= 1 << 16 { 8 } else { 4 }
 }
+
+/// Outputs whose sums are put into their places in one go.
+const SCATTERED: usize = 8;
 
 /// The gradient of the weight, `[outputs, inputs, kernel]`.
 pub(crate) fn weight_gradient<T: Lanes>(geometry: &Geometry, x: &[T], out_gradient: &[T]) -> Vec<T> {
@@ -41,12 +45,16 @@ pub(crate) fn weight_gradient<T: Lanes>(geometry: &Geometry, x: &[T], out_gradie
     });
 
     let total = added(sums);
-    for (output, gradient) in gradient.chunks_exact_mut(terms).enumerate() {
-        let sums = &total[output / COLS * offsets.len() * COLS + output % COLS..];
-        for (gradient, sum) in gradient.iter_mut().zip(sums.iter().step_by(COLS)) {
-            *gradient = *sum;
+    let work = COPY * gradient.len();
+    let rows: Vec<_> = gradient.chunks_mut(SCATTERED * terms).enumerate().collect();
+    share(rows, work, |(index, gradient)| {
+        for (output, gradient) in (index * SCATTERED..).zip(gradient.chunks_exact_mut(terms)) {
+            let sums = &total[output / COLS * offsets.len() * COLS + output % COLS..];
+            for (gradient, sum) in gradient.iter_mut().zip(sums.iter().step_by(COLS)) {
+                *gradient = *sum;
+            }
         }
-    }
+    });
     gradient
 }
 

@@ -6,7 +6,7 @@ use crate::perceptron::share;
 use crate::pool::Buffer;
 
 /// What it costs to put a number elsewhere, in multiplications.
-const COPY: usize = 16;
+pub(super) const COPY: usize = 64;
 
 /// How weights lie in memory: the entries of a kernel next to each other, rows and channels at a distance.
 #[derive(Debug, Clone, Copy)]

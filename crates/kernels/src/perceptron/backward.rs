@@ -133,6 +133,8 @@ fn grouped(batch: usize, width: usize, parameters: usize) -> Vec<Vec<Range<usize
 /// The sum of the groups' sums, in their order.
 pub(crate) fn added<T: Real>(mut sums: Vec<Buffer<T>>) -> Buffer<T> {
     const BLOCK: usize = 1 << 13;
+    // In multiplications, since memory takes the time.
+    const COST: usize = 16;
     let rest = sums.split_off(1);
     let Some(mut total) = sums.pop() else { unreachable!("a batch has at least one piece") };
     let add = |(block, total): (usize, &mut [T])| {
@@ -142,7 +144,7 @@ pub(crate) fn added<T: Real>(mut sums: Vec<Buffer<T>>) -> Buffer<T> {
             }
         }
     };
-    if total.len() * rest.len() >= WORTH_A_THREAD {
+    if COST * total.len() * rest.len() >= WORTH_A_THREAD {
         total.par_chunks_mut(BLOCK).enumerate().for_each(add);
     } else {
         total.chunks_mut(BLOCK).enumerate().for_each(add);
