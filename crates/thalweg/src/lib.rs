@@ -127,6 +127,15 @@ pub mod kernels {
     };
 }
 
+/// Proofs of stability and contraction for fields with a known structure.
+pub mod certify {
+    pub use thalweg_certify::{
+        Cheap, Contraction, Field, Function, Input, Limits, NoRegion, Region, Stability, StabilityVerdict,
+        Term, Verdict, WeightedMaximum, best_contraction, cheap, contraction, extremes_of_metric, region,
+        stability, verify, verify_stability,
+    };
+}
+
 /// Networks that are velocity fields, with forward-mode tangents.
 pub mod nets {
     pub use thalweg_nets::{

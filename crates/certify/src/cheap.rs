@@ -1,0 +1,97 @@
+//! Certificates that need no solver (FORMULAS §6.6): two bounds of logarithmic norms for every slope that may occur.
+
+use faer::{Mat, Side};
+
+use crate::Field;
+use crate::contraction::eigenvalues;
+use crate::field::Stacked;
+
+/// A rate at which solutions approach each other in some norm; below zero it bounds how fast they part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cheap {
+    /// From the Metzler majorant, in the norm `max |x_i| / weight_i`.
+    pub weighted_maximum: WeightedMaximum,
+    /// From norms of the parts, in the Euclidean norm.
+    pub euclidean: f64,
+}
+
+/// See [`Cheap`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightedMaximum {
+    /// The rate.
+    pub rate: f64,
+    /// The weights, all above zero, the largest of them one.
+    pub weights: Vec<f64>,
+}
+
+/// Both bounds.
+///
+/// # Panics
+/// When [`Field::check`] finds something.
+#[must_use]
+pub fn cheap(field: &Field) -> Cheap {
+    if let Err(problem) = field.check() {
+        panic!("check a field before it is certified: {problem}");
+    }
+    let stacked = field.stacked();
+    Cheap { weighted_maximum: weighted_maximum(&stacked), euclidean: euclidean(field) }
+}
+
+/// `R` with `R_ii` the largest diagonal and `|R_ij|` the largest other entry that a Jacobian may have.
+fn majorant(field: &Stacked) -> Mat<f64> {
+    let n = field.linear.nrows();
+    Mat::from_fn(n, n, |i, j| {
+        let (mut low, mut high) = (field.linear[(i, j)], field.linear[(i, j)]);
+        for (k, [least, greatest]) in field.slopes.iter().enumerate() {
+            let product = field.outer[(i, k)] * field.inner[(k, j)];
+            low += (product * least).min(product * greatest);
+            high += (product * least).max(product * greatest);
+        }
+        if i == j { high } else { low.abs().max(high.abs()) }
+    })
+}
+
+/// The largest eigenvalue of a matrix without negative entries off its diagonal belongs to a vector without negative
+/// entries. Any positive vector gives a valid bound, `max (R w)_i / w_i`, so the iteration may end early.
+fn weighted_maximum(field: &Stacked) -> WeightedMaximum {
+    const ROUNDS: usize = 2000;
+    let n = field.linear.nrows();
+    let majorant = majorant(field);
+    let lift = (0..n).map(|i| majorant[(i, i)].abs()).fold(1.0, f64::max);
+    let size =
+        (0..n).flat_map(|j| (0..n).map(move |i| (i, j))).map(|at| majorant[at].abs()).fold(0.0, f64::max);
+    // Without it a matrix that falls apart would have weights of zero.
+    let glue = 1e-9 * (size + 1e-300);
+    let image = |weights: &[f64], i: usize| -> f64 {
+        (0..n).map(|j| (majorant[(i, j)] + if i == j { 0.0 } else { glue }) * weights[j]).sum()
+    };
+    let mut weights = vec![1.0; n];
+    for _ in 0..ROUNDS {
+        let next: Vec<f64> = (0..n).map(|i| image(&weights, i) + 2.0 * lift * weights[i]).collect();
+        let largest = next.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        weights = next.into_iter().map(|x| (x / largest).max(1e-12)).collect();
+    }
+    let growth = (0..n).map(|i| image(&weights, i) / weights[i]).fold(f64::NEG_INFINITY, f64::max);
+    WeightedMaximum { rate: -growth, weights }
+}
+
+/// `-λ_max(sym A₀) - Σ ‖A_j‖ ‖ℓ_j W_j‖`.
+fn euclidean(field: &Field) -> f64 {
+    let growth = eigenvalues(&field.linear).map_or(f64::INFINITY, |values| values[values.len() - 1]);
+    let parts = field.terms.iter().map(|term| {
+        let [low, high] = term.function.slopes();
+        norm(&term.outer) * norm(&term.inner) * high.max(-low)
+    });
+    -growth - parts.sum::<f64>()
+}
+
+/// The largest singular value.
+fn norm(matrix: &Mat<f64>) -> f64 {
+    if matrix.nrows() == 0 || matrix.ncols() == 0 {
+        return 0.0;
+    }
+    let square = matrix.transpose() * matrix;
+    let greatest =
+        square.self_adjoint_eigenvalues(Side::Lower).unwrap_or_default().into_iter().fold(0.0, f64::max);
+    greatest.sqrt()
+}

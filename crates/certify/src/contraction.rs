@@ -1,0 +1,341 @@
+//! Contraction by a linear matrix inequality, (10R) of FORMULAS §6.4: if `𝒯(P, Γ, c) ⪯ 0` then any two solutions with the
+//! same input approach each other at the rate `c` in the norm `√(zᵀPz)`.
+
+use faer::{Mat, Side};
+
+use crate::Field;
+use crate::field::Stacked;
+use crate::lmi::{Between, Block, End, Point, Program};
+
+/// What proves a rate, and can be checked by anyone with the field at hand.
+#[derive(Debug, Clone)]
+pub struct Contraction {
+    /// The rate `c`.
+    pub rate: f64,
+    /// `P`, `[n, n]`.
+    pub metric: Mat<f64>,
+    /// `Γ`, one number for each unit.
+    pub multipliers: Vec<f64>,
+}
+
+/// Whether there is a proof.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// There is one, and it has been checked.
+    Certified(Contraction),
+    /// There is none by this method.
+    NotCertified {
+        /// The least eigenvalue bound that was reached: below zero would have been a proof.
+        margin: f64,
+        /// Whether it is sure that the method has no proof, and not that numbers gave out.
+        sure: bool,
+    },
+}
+
+/// Limits of the search.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// The largest condition number of `P`.
+    pub condition: f64,
+    /// How precisely the best rate is found, in the unit of rates.
+    pub precision: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { condition: 1e3, precision: 1e-6 }
+    }
+}
+
+/// `λ_max(𝒯)` must be below this share of the size of `𝒯`.
+const MARGIN: f64 = 1e-9;
+/// Tries of a bisection, which halve the doubt.
+const TRIES: usize = 60;
+
+/// The largest rate that can be proved, if any rate above zero can.
+///
+/// # Panics
+/// When [`Field::check`] finds something.
+#[must_use]
+pub fn best_contraction(field: &Field, limits: Limits) -> Verdict {
+    check(field);
+    best_of(&field.stacked(), limits)
+}
+
+/// [`best_contraction`] for slopes that may be those of a region.
+pub(crate) fn best_of(field: &Stacked, limits: Limits) -> Verdict {
+    let mut best = match solve(field, 0.0, limits) {
+        Attempt::Proof(found) => found,
+        Attempt::None { margin, sure } => return Verdict::NotCertified { margin, sure },
+    };
+    let mut high = ceiling(field);
+    for _ in 0..TRIES {
+        best = raised(field, best);
+        if high - best.rate <= limits.precision {
+            break;
+        }
+        let rate = 0.5 * (best.rate + high);
+        match solve(field, rate, limits) {
+            Attempt::Proof(found) => best = found,
+            Attempt::None { .. } => high = rate,
+        }
+    }
+    // At the very best rate the matrix is singular; a little below it the proof is strict.
+    best.rate *= 1.0 - 1e-6;
+    match verify_for(field, &best) {
+        Ok(()) => Verdict::Certified(best),
+        Err(_) => Verdict::NotCertified { margin: 0.0, sure: false },
+    }
+}
+
+/// Whether the field contracts at this rate.
+///
+/// # Panics
+/// When [`Field::check`] finds something.
+#[must_use]
+pub fn contraction(field: &Field, rate: f64, limits: Limits) -> Verdict {
+    check(field);
+    match solve(&field.stacked(), rate, limits) {
+        Attempt::Proof(found) if verify(field, &found).is_ok() => Verdict::Certified(found),
+        Attempt::Proof(_) => Verdict::NotCertified { margin: 0.0, sure: false },
+        Attempt::None { margin, sure } => Verdict::NotCertified { margin, sure },
+    }
+}
+
+/// Checks a proof by itself: shapes, signs and eigenvalues, without the solver.
+///
+/// # Errors
+/// Says what does not hold.
+pub fn verify(field: &Field, proof: &Contraction) -> Result<(), String> {
+    field.check()?;
+    verify_for(&field.stacked(), proof)
+}
+
+pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), String> {
+    let (n, units) = (field.linear.nrows(), field.slopes.len());
+    let Contraction { rate, metric, multipliers } = proof;
+    if (metric.nrows(), metric.ncols()) != (n, n) || multipliers.len() != units {
+        return Err(format!(
+            "a metric of {} × {} and {} multipliers do not belong to a field of {n} coordinates and {units} units",
+            metric.nrows(),
+            metric.ncols(),
+            multipliers.len()
+        ));
+    }
+    if !rate.is_finite() {
+        return Err(format!("a rate of {rate} says nothing"));
+    }
+    if let Some(k) = multipliers.iter().position(|x| !(x.is_finite() && *x >= 0.0)) {
+        return Err(format!("multiplier {k} is {} and should be at least zero", multipliers[k]));
+    }
+    for j in 0..n {
+        for i in 0..n {
+            let (a, b) = (metric[(i, j)], metric[(j, i)]);
+            if !(a.is_finite() && a == b) {
+                return Err(format!("the metric is not symmetric in row {i}, column {j}: {a} and {b}"));
+            }
+        }
+    }
+    let least = eigenvalues(metric)?[0];
+    if least <= 0.0 {
+        return Err(format!("the metric has the eigenvalue {least:e}, which is not positive"));
+    }
+    let matrix = inequality(field, metric, multipliers, *rate);
+    let size = frobenius(&matrix);
+    let greatest = eigenvalues(&matrix)?.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    if greatest > -MARGIN * size {
+        return Err(format!(
+            "the inequality has the eigenvalue {greatest:e}; for a rate of {rate} it must be below {:e}",
+            -MARGIN * size
+        ));
+    }
+    Ok(())
+}
+
+/// The least and the greatest eigenvalue of the metric.
+///
+/// # Errors
+/// When they cannot be computed.
+pub fn extremes_of_metric(proof: &Contraction) -> Result<[f64; 2], String> {
+    let values = eigenvalues(&proof.metric)?;
+    Ok([values[0], values[values.len() - 1]])
+}
+
+fn check(field: &Field) {
+    if let Err(problem) = field.check() {
+        panic!("check a field before it is certified: {problem}");
+    }
+}
+
+/// `𝒯` of (10R).
+fn inequality(field: &Stacked, metric: &Mat<f64>, multipliers: &[f64], rate: f64) -> Mat<f64> {
+    let (n, units) = (metric.nrows(), multipliers.len());
+    let linear = metric * shifted(&field.linear, rate);
+    let outer = metric * &field.outer;
+    let mut matrix = Mat::zeros(n + units, n + units);
+    for j in 0..n {
+        for i in 0..n {
+            matrix[(i, j)] = linear[(i, j)] + linear[(j, i)];
+        }
+    }
+    for (k, (gamma, [low, high])) in multipliers.iter().zip(&field.slopes).enumerate() {
+        for i in 0..n {
+            for j in 0..n {
+                matrix[(i, j)] -= 2.0 * low * high * gamma * field.inner[(k, i)] * field.inner[(k, j)];
+            }
+            let mixed = outer[(i, k)] + (low + high) * gamma * field.inner[(k, i)];
+            matrix[(i, n + k)] = mixed;
+            matrix[(n + k, i)] = mixed;
+        }
+        matrix[(n + k, n + k)] = -2.0 * gamma;
+    }
+    matrix
+}
+
+fn shifted(matrix: &Mat<f64>, by: f64) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] + if i == j { by } else { 0.0 })
+}
+
+enum Attempt {
+    Proof(Contraction),
+    None { margin: f64, sure: bool },
+}
+
+/// `min s` with `s - 𝒯`, `P - 1` and `κ - P` definite and `Γ` within bounds: a proof as soon as `s < 0`.
+fn solve(field: &Stacked, rate: f64, limits: Limits) -> Attempt {
+    let (n, units) = (field.linear.nrows(), field.slopes.len());
+    let rows = n + units;
+    let identity = || Mat::<f64>::identity(n, n);
+    let scaled = |by: f64| Mat::from_fn(n, n, |i, j| if i == j { by } else { 0.0 });
+    let drift = shifted(&field.linear, rate);
+    let left = Mat::from_fn(n, rows, |i, j| if i == j { -1.0 } else { 0.0 });
+    let right = Mat::from_fn(n, rows, |i, j| if j < n { drift[(i, j)] } else { field.outer[(i, j - n)] });
+    // A unit with slopes between m and ℓ: (e - ℓw)(e - mw)ᵀ and its transpose.
+    let with_slope = |which: usize| {
+        Mat::from_fn(rows, units, |i, k| {
+            if i < n { -field.slopes[k][which] * field.inner[(k, i)] } else { f64::from(i == n + k) }
+        })
+    };
+    let highest = 10.0 * limits.condition;
+    let program = Program {
+        sizes: vec![n],
+        bounds: vec![[0.0, highest]; units],
+        blocks: vec![
+            Block {
+                constant: Mat::zeros(rows, rows),
+                shift: 1.0,
+                matrices: vec![Between { variable: 0, left, right }],
+                numbers: Some([with_slope(1), with_slope(0)]),
+            },
+            Block {
+                constant: scaled(-1.0),
+                shift: 0.0,
+                matrices: vec![Between { variable: 0, left: identity(), right: scaled(0.5) }],
+                numbers: None,
+            },
+            Block {
+                constant: scaled(limits.condition),
+                shift: 0.0,
+                matrices: vec![Between { variable: 0, left: identity(), right: scaled(-0.5) }],
+                numbers: None,
+            },
+        ],
+    };
+    let start = starting_point(field, rate, limits, highest);
+    match program.minimise(start, 0.0) {
+        End::Below(Point { matrices, numbers, .. }) => {
+            let metric = matrices.into_iter().next().unwrap_or_else(|| Mat::zeros(n, n));
+            let metric = Mat::from_fn(n, n, |i, j| 0.5 * (metric[(i, j)] + metric[(j, i)]));
+            Attempt::Proof(Contraction { rate, metric, multipliers: numbers })
+        }
+        End::NoneBelow(margin) => Attempt::None { margin, sure: true },
+        End::Undecided(Point { s, .. }) => Attempt::None { margin: s, sure: false },
+    }
+}
+
+/// A multiple of the identity, the multipliers that damp least for it, and `s` above what they need.
+fn starting_point(field: &Stacked, rate: f64, limits: Limits, highest: f64) -> Point {
+    let (n, units) = (field.linear.nrows(), field.slopes.len());
+    let size = 2.0_f64.min(0.5 * (1.0 + limits.condition));
+    let metric = Mat::from_fn(n, n, |i, j| if i == j { size } else { 0.0 });
+    let length = |of: &dyn Fn(usize) -> f64| (0..n).map(|i| of(i) * of(i)).sum::<f64>().sqrt();
+    let multipliers: Vec<f64> = (0..units)
+        .map(|k| {
+            let (outer, inner) = (
+                length(&|i| size * field.outer[(i, k)]),
+                length(&|i| field.inner[(k, i)] * field.slopes[k][1]),
+            );
+            (outer / inner.max(1e-12)).clamp(1e-2, 0.1 * highest)
+        })
+        .collect();
+    let matrix = inequality(field, &metric, &multipliers, rate);
+    let greatest =
+        eigenvalues(&matrix).map_or_else(|_| frobenius(&matrix), |values| values[values.len() - 1]);
+    Point { matrices: vec![metric], numbers: multipliers, s: greatest + 1.0 + 0.1 * greatest.abs() }
+}
+
+/// The same proof for the largest rate that it holds for: `𝒯` depends on the rate by `2cP` in one corner, so that the
+/// Schur complement of the rest tells.
+fn raised(field: &Stacked, mut proof: Contraction) -> Contraction {
+    let Some(by) = headroom(field, &proof) else { return proof };
+    // Not to the last digit, where the matrix is singular.
+    proof.rate += (1.0 - 1e-9) * by.max(0.0);
+    proof
+}
+
+fn headroom(field: &Stacked, proof: &Contraction) -> Option<f64> {
+    let n = proof.metric.nrows();
+    let matrix = inequality(field, &proof.metric, &proof.multipliers, proof.rate);
+    let complement = Mat::from_fn(n, n, |i, j| {
+        let through: f64 =
+            (n..matrix.nrows()).map(|k| matrix[(i, k)] * matrix[(k, j)] / matrix[(k, k)]).sum();
+        -(matrix[(i, j)] - through)
+    });
+    let factor = proof.metric.llt(Side::Lower).ok()?;
+    let lower = factor.L().to_owned();
+    let inverse = lower_inverse(&lower);
+    let whitened = &inverse * complement * inverse.transpose();
+    Some(0.5 * eigenvalues(&whitened).ok()?[0])
+}
+
+/// The inverse of a lower triangle, column by column.
+fn lower_inverse(lower: &Mat<f64>) -> Mat<f64> {
+    let n = lower.nrows();
+    let mut inverse = Mat::zeros(n, n);
+    for j in 0..n {
+        inverse[(j, j)] = 1.0 / lower[(j, j)];
+        for i in j + 1..n {
+            let sum: f64 = (j..i).map(|k| lower[(i, k)] * inverse[(k, j)]).sum();
+            inverse[(i, j)] = -sum / lower[(i, i)];
+        }
+    }
+    inverse
+}
+
+/// No rate is above the decay of the slowest mode of any Jacobian that the slopes allow.
+fn ceiling(field: &Stacked) -> f64 {
+    let choices: [fn(&[f64; 2]) -> f64; 3] =
+        [|[low, _]| *low, |[_, high]| *high, |[low, high]| 0.5 * (low + high)];
+    let decay = |choose: fn(&[f64; 2]) -> f64| {
+        let slopes: Vec<f64> = field.slopes.iter().map(choose).collect();
+        let values = field.jacobian(&slopes).eigenvalues().unwrap_or_default();
+        values.into_iter().map(|value| -value.re).fold(f64::INFINITY, f64::min)
+    };
+    choices.into_iter().map(decay).fold(f64::INFINITY, f64::min).max(0.0)
+}
+
+/// In rising order.
+pub(crate) fn eigenvalues(symmetric: &Mat<f64>) -> Result<Vec<f64>, String> {
+    let n = symmetric.nrows();
+    let even = Mat::from_fn(n, n, |i, j| 0.5 * (symmetric[(i, j)] + symmetric[(j, i)]));
+    let mut values = even
+        .self_adjoint_eigenvalues(Side::Lower)
+        .map_err(|_| "the eigenvalues of a matrix could not be computed".to_string())?;
+    values.sort_by(f64::total_cmp);
+    Ok(values)
+}
+
+pub(crate) fn frobenius(matrix: &Mat<f64>) -> f64 {
+    let entries = (0..matrix.ncols()).flat_map(|j| (0..matrix.nrows()).map(move |i| matrix[(i, j)]));
+    entries.map(|x| x * x).sum::<f64>().sqrt()
+}

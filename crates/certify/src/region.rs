@@ -1,0 +1,163 @@
+//! Contraction within a ball, for fields with several equilibria (FORMULAS §6.6).
+//!
+//! In a ball around a centre the units see only a part of their functions, with slopes of their own, and with those the
+//! inequality may hold although it does not hold everywhere.
+
+use faer::linalg::solvers::DenseSolveCore;
+use faer::{Mat, Side};
+
+use crate::Field;
+use crate::contraction::{Contraction, Limits, Verdict, best_of, eigenvalues, verify_for};
+use crate::field::Stacked;
+
+/// A ball that no solution leaves, and in which all of them approach each other.
+#[derive(Debug, Clone)]
+pub struct Region {
+    /// The centre.
+    pub centre: Vec<f64>,
+    /// The radius in the norm of the metric.
+    pub radius: f64,
+    /// The proof for the slopes in the ball; the least eigenvalue of its metric is one.
+    pub proof: Contraction,
+    /// `‖F(centre)‖` in the norm of the metric: at most rate times radius.
+    pub drift: f64,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NoRegion {
+    /// The slopes in the ball allow no proof.
+    NoContraction {
+        /// The least eigenvalue bound that was reached.
+        margin: f64,
+    },
+    /// The field at the centre may carry solutions out of the ball.
+    Drift {
+        /// How strong it is.
+        drift: f64,
+        /// How strong it may be.
+        most: f64,
+    },
+}
+
+/// What is added to the field from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Its value, one number for each coordinate.
+    pub value: &'a [f64],
+    /// By how much it may differ from that at any time, in the Euclidean norm.
+    pub deviation: f64,
+}
+
+/// Turns of finding slopes for a metric and a metric for slopes.
+const TURNS: usize = 3;
+
+/// A proof for the ball of this radius around `centre`.
+///
+/// # Errors
+/// Says what fails.
+///
+/// # Panics
+/// When [`Field::check`] finds something, or lengths differ.
+pub fn region(
+    field: &Field,
+    centre: &[f64],
+    radius: f64,
+    input: Input<'_>,
+    limits: Limits,
+) -> Result<Region, NoRegion> {
+    if let Err(problem) = field.check() {
+        panic!("check a field before it is certified: {problem}");
+    }
+    let n = field.dim();
+    for (what, given) in [("centre", centre), ("input", input.value)] {
+        assert_eq!(given.len(), n, "the {what} has {} coordinates in a field of {n}", given.len());
+    }
+    let drift = drift_at(field, centre, input.value);
+    let mut metric = Mat::<f64>::identity(n, n);
+    let mut found = Err(NoRegion::NoContraction { margin: f64::INFINITY });
+    for _ in 0..TURNS {
+        let local = slopes_in(field, centre, radius, &metric);
+        let proof = match best_of(&local, limits) {
+            Verdict::Certified(proof) => normalised(proof),
+            Verdict::NotCertified { margin, .. } => {
+                return found.or(Err(NoRegion::NoContraction { margin }));
+            }
+        };
+        metric = proof.metric.clone();
+        // The ball of the new metric is another one, so the proof is asked again for its slopes.
+        let strength = norm(&drift, &metric) + input.deviation * largest(&metric).sqrt();
+        let most = proof.rate * radius;
+        let inside = slopes_in(field, centre, radius, &metric);
+        if verify_for(&inside, &proof).is_err() {
+            continue;
+        }
+        if strength > most {
+            found = found.or(Err(NoRegion::Drift { drift: strength, most }));
+            continue;
+        }
+        let better = found.as_ref().is_ok_and(|old: &Region| old.proof.rate >= proof.rate);
+        if !better {
+            found = Ok(Region { centre: centre.to_vec(), radius, proof, drift: strength });
+        }
+    }
+    found
+}
+
+/// `A₀x + Σ A f(Wx + b) + g`.
+fn drift_at(field: &Field, x: &[f64], input: &[f64]) -> Vec<f64> {
+    let n = field.dim();
+    let row =
+        |matrix: &Mat<f64>, i: usize, y: &[f64]| (0..y.len()).map(|j| matrix[(i, j)] * y[j]).sum::<f64>();
+    let mut drift: Vec<f64> = (0..n).map(|i| row(&field.linear, i, x) + input[i]).collect();
+    for term in &field.terms {
+        let values: Vec<f64> = (0..term.bias.len())
+            .map(|k| term.function.value(row(&term.inner, k, x) + term.bias[k]))
+            .collect();
+        for (i, drift) in drift.iter_mut().enumerate() {
+            *drift += row(&term.outer, i, &values);
+        }
+    }
+    drift
+}
+
+/// The field with the slopes that occur in the ball.
+fn slopes_in(field: &Field, centre: &[f64], radius: f64, metric: &Mat<f64>) -> Stacked {
+    let n = field.dim();
+    let mut local = field.stacked();
+    let inverse = metric.llt(Side::Lower).map_or_else(|_| Mat::identity(n, n), |factor| factor.inverse());
+    let mut unit = 0;
+    for term in &field.terms {
+        for k in 0..term.bias.len() {
+            let middle = term.bias[k] + (0..n).map(|i| term.inner[(k, i)] * centre[i]).sum::<f64>();
+            let square: f64 = (0..n)
+                .flat_map(|i| (0..n).map(move |j| (i, j)))
+                .map(|(i, j)| term.inner[(k, i)] * inverse[(i, j)] * term.inner[(k, j)])
+                .sum();
+            let reach = radius * square.max(0.0).sqrt() * (1.0 + 1e-12);
+            local.slopes[unit] = term.function.slopes_between(middle - reach, middle + reach);
+            unit += 1;
+        }
+    }
+    local
+}
+
+/// The same proof with a metric whose least eigenvalue is one.
+fn normalised(mut proof: Contraction) -> Contraction {
+    let least = eigenvalues(&proof.metric).map_or(1.0, |values| values[0]);
+    let n = proof.metric.nrows();
+    proof.metric = Mat::from_fn(n, n, |i, j| proof.metric[(i, j)] / least);
+    proof.multipliers.iter_mut().for_each(|x| *x /= least);
+    proof
+}
+
+fn norm(x: &[f64], metric: &Mat<f64>) -> f64 {
+    let n = x.len();
+    let square: f64 =
+        (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| x[i] * metric[(i, j)] * x[j]).sum();
+    square.max(0.0).sqrt()
+}
+
+fn largest(metric: &Mat<f64>) -> f64 {
+    eigenvalues(metric).map_or(f64::INFINITY, |values| values[values.len() - 1])
+}
