@@ -1,7 +1,9 @@
 """Files of measurements: one JSON object a line, appended as it is measured, readable at every moment."""
 
+import fnmatch
 import json
 import os
+import subprocess
 import sys
 
 
@@ -36,3 +38,22 @@ def append(path, record):
         file.write(json.dumps(record).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def measure(script, cases, arguments):
+    """Runs the cases that are asked for, each by `script --worker CASE` in a process of its own, and appends what it says.
+
+    The last part of a case's name is its number of threads.
+    """
+    for case in cases:
+        if arguments.only and not any(fnmatch.fnmatch(case, pattern) for pattern in arguments.only):
+            continue
+        threads = case.rsplit("/", 1)[1]
+        # OpenMP and MKL read these once, when they are loaded.
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        command = [sys.executable, os.path.abspath(script), *sys.argv[1:], "--worker", case]
+        output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
+        record = json.loads(output.splitlines()[-1])
+        append(arguments.out, record)
+        median = record.get("milliseconds_median") or 1000 * record["seconds_median"]
+        print(f"{case}: {median:.2f} ms, peak {record['peak_megabytes']:.0f} MB", flush=True)

@@ -8,13 +8,10 @@ everything is imported and nothing has run, is recorded beside it. What is timed
 """
 
 import argparse
-import fnmatch
 import json
 import os
 import resource
 import statistics
-import subprocess
-import sys
 import time
 
 import records
@@ -279,18 +276,7 @@ def main():
         return
     if not arguments.out:
         parser.error("--out is needed")
-    for case in cases(arguments.threads):
-        if arguments.only and not any(fnmatch.fnmatch(case, pattern) for pattern in arguments.only):
-            continue
-        threads = case.rsplit("/", 1)[1]
-        # OpenMP and MKL read these once, when they are loaded.
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        command = [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--worker", case]
-        output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
-        record = json.loads(output.splitlines()[-1])
-        records.append(arguments.out, record)
-        median = record.get("milliseconds_median") or 1000 * record["seconds_median"]
-        print(f"{case}: {median:.2f} ms, peak {record['peak_megabytes']:.0f} MB", flush=True)
+    records.measure(__file__, cases(arguments.threads), arguments)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,9 @@ bench/examples/unet, with the same names of cases, and prints the same counts of
 """
 
 import argparse
-import fnmatch
 import json
 import math
 import os
-import subprocess
-import sys
 import time
 
 import records
@@ -238,17 +235,7 @@ def main():
         return
     if not arguments.out:
         parser.error("--out is needed")
-    for case in cases(arguments.threads):
-        if arguments.only and not any(fnmatch.fnmatch(case, pattern) for pattern in arguments.only):
-            continue
-        threads = case.rsplit("/", 1)[1]
-        # OpenMP and MKL read these once, when they are loaded.
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        command = [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--worker", case]
-        output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
-        record = json.loads(output.splitlines()[-1])
-        records.append(arguments.out, record)
-        print(f"{case}: {record['milliseconds_median']:.2f} ms, peak {record['peak_megabytes']:.0f} MB", flush=True)
+    records.measure(__file__, cases(arguments.threads), arguments)
 
 
 if __name__ == "__main__":

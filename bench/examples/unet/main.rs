@@ -29,7 +29,7 @@ struct Arguments {
     /// Threads of tensor work.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// network/work/batch.
+    /// network/kind/batch.
     #[arg(long)]
     case: String,
     /// Timed repetitions.
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let parts: Vec<&str> = arguments.case.split('/').collect();
-    let [network, work, batch] = parts[..] else { return Err("a case is network/work/batch".into()) };
+    let [network, work, batch] = parts[..] else { return Err("a case is network/kind/batch".into()) };
     let batch: usize = batch.parse()?;
     let mut init = Init { noise: Noise::new(0), placement: Placement::cpu() };
     let timed = |work: &mut dyn FnMut()| times(arguments, work);

@@ -4,6 +4,7 @@
 use faer::{Mat, Side};
 
 use crate::Field;
+use crate::dense::{diagonal, eigenvalues, extremes, frobenius, symmetrised};
 use crate::field::Stacked;
 use crate::lmi::{Between, Block, End, Point, Program};
 
@@ -58,7 +59,7 @@ const TRIES: usize = 60;
 /// When [`Field::check`] finds something.
 #[must_use]
 pub fn best_contraction(field: &Field, limits: Limits) -> Verdict {
-    check(field);
+    field.assert_sound();
     best_of(&field.stacked(), limits)
 }
 
@@ -94,7 +95,7 @@ pub(crate) fn best_of(field: &Stacked, limits: Limits) -> Verdict {
 /// When [`Field::check`] finds something.
 #[must_use]
 pub fn contraction(field: &Field, rate: f64, limits: Limits) -> Verdict {
-    check(field);
+    field.assert_sound();
     match solve(&field.stacked(), rate, limits) {
         Attempt::Proof(found) if verify(field, &found).is_ok() => Verdict::Certified(found),
         Attempt::Proof(_) => Verdict::NotCertified { margin: 0.0, sure: false },
@@ -142,7 +143,7 @@ pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), Str
     }
     let matrix = inequality(field, metric, multipliers, *rate);
     let size = frobenius(&matrix);
-    let greatest = eigenvalues(&matrix)?.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let [_, greatest] = extremes(&matrix)?;
     if greatest > -MARGIN * size {
         return Err(format!(
             "the inequality has the eigenvalue {greatest:e}; for a rate of {rate} it must be below {:e}",
@@ -157,14 +158,7 @@ pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), Str
 /// # Errors
 /// When they cannot be computed.
 pub fn extremes_of_metric(proof: &Contraction) -> Result<[f64; 2], String> {
-    let values = eigenvalues(&proof.metric)?;
-    Ok([values[0], values[values.len() - 1]])
-}
-
-fn check(field: &Field) {
-    if let Err(problem) = field.check() {
-        panic!("check a field before it is certified: {problem}");
-    }
+    extremes(&proof.metric)
 }
 
 /// `𝒯` of (10R).
@@ -193,7 +187,7 @@ fn inequality(field: &Stacked, metric: &Mat<f64>, multipliers: &[f64], rate: f64
 }
 
 fn shifted(matrix: &Mat<f64>, by: f64) -> Mat<f64> {
-    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] + if i == j { by } else { 0.0 })
+    matrix + diagonal(matrix.nrows(), by)
 }
 
 enum Attempt {
@@ -206,7 +200,7 @@ fn solve(field: &Stacked, rate: f64, limits: Limits) -> Attempt {
     let (n, units) = (field.linear.nrows(), field.slopes.len());
     let rows = n + units;
     let identity = || Mat::<f64>::identity(n, n);
-    let scaled = |by: f64| Mat::from_fn(n, n, |i, j| if i == j { by } else { 0.0 });
+    let scaled = |by: f64| diagonal(n, by);
     let drift = shifted(&field.linear, rate);
     let left = Mat::from_fn(n, rows, |i, j| if i == j { -1.0 } else { 0.0 });
     let right = Mat::from_fn(n, rows, |i, j| if j < n { drift[(i, j)] } else { field.outer[(i, j - n)] });
@@ -245,8 +239,7 @@ fn solve(field: &Stacked, rate: f64, limits: Limits) -> Attempt {
     match program.minimise(start, 0.0) {
         End::Below(Point { matrices, numbers, .. }) => {
             let metric = matrices.into_iter().next().unwrap_or_else(|| Mat::zeros(n, n));
-            let metric = Mat::from_fn(n, n, |i, j| 0.5 * (metric[(i, j)] + metric[(j, i)]));
-            Attempt::Proof(Contraction { rate, metric, multipliers: numbers })
+            Attempt::Proof(Contraction { rate, metric: symmetrised(&metric), multipliers: numbers })
         }
         End::NoneBelow(margin) => Attempt::None { margin, sure: true },
         End::Undecided(Point { s, .. }) => Attempt::None { margin: s, sure: false },
@@ -257,7 +250,7 @@ fn solve(field: &Stacked, rate: f64, limits: Limits) -> Attempt {
 fn starting_point(field: &Stacked, rate: f64, limits: Limits, highest: f64) -> Point {
     let (n, units) = (field.linear.nrows(), field.slopes.len());
     let size = 2.0_f64.min(0.5 * (1.0 + limits.condition));
-    let metric = Mat::from_fn(n, n, |i, j| if i == j { size } else { 0.0 });
+    let metric = diagonal(n, size);
     let length = |of: &dyn Fn(usize) -> f64| (0..n).map(|i| of(i) * of(i)).sum::<f64>().sqrt();
     let multipliers: Vec<f64> = (0..units)
         .map(|k| {
@@ -269,8 +262,7 @@ fn starting_point(field: &Stacked, rate: f64, limits: Limits, highest: f64) -> P
         })
         .collect();
     let matrix = inequality(field, &metric, &multipliers, rate);
-    let greatest =
-        eigenvalues(&matrix).map_or_else(|_| frobenius(&matrix), |values| values[values.len() - 1]);
+    let greatest = extremes(&matrix).map_or_else(|_| frobenius(&matrix), |[_, greatest]| greatest);
     Point { matrices: vec![metric], numbers: multipliers, s: greatest + 1.0 + 0.1 * greatest.abs() }
 }
 
@@ -322,20 +314,4 @@ fn ceiling(field: &Stacked) -> f64 {
         values.into_iter().map(|value| -value.re).fold(f64::INFINITY, f64::min)
     };
     choices.into_iter().map(decay).fold(f64::INFINITY, f64::min).max(0.0)
-}
-
-/// In rising order.
-pub(crate) fn eigenvalues(symmetric: &Mat<f64>) -> Result<Vec<f64>, String> {
-    let n = symmetric.nrows();
-    let even = Mat::from_fn(n, n, |i, j| 0.5 * (symmetric[(i, j)] + symmetric[(j, i)]));
-    let mut values = even
-        .self_adjoint_eigenvalues(Side::Lower)
-        .map_err(|_| "the eigenvalues of a matrix could not be computed".to_string())?;
-    values.sort_by(f64::total_cmp);
-    Ok(values)
-}
-
-pub(crate) fn frobenius(matrix: &Mat<f64>) -> f64 {
-    let entries = (0..matrix.ncols()).flat_map(|j| (0..matrix.nrows()).map(move |i| matrix[(i, j)]));
-    entries.map(|x| x * x).sum::<f64>().sqrt()
 }

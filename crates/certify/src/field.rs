@@ -229,6 +229,14 @@ impl Field {
         Ok(())
     }
 
+    /// # Panics
+    /// When [`check`](Self::check) finds something.
+    pub(crate) fn assert_sound(&self) {
+        if let Err(problem) = self.check() {
+            panic!("check a field before it is certified: {problem}");
+        }
+    }
+
     pub(crate) fn stacked(&self) -> Stacked {
         let (n, units) = (self.dim(), self.units());
         let mut stacked = Stacked {

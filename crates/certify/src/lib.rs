@@ -5,6 +5,7 @@
 
 mod cheap;
 mod contraction;
+mod dense;
 mod field;
 mod lmi;
 mod region;

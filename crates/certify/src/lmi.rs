@@ -130,11 +130,7 @@ impl Program {
     }
 
     /// The value of a block at a point.
-    pub fn value_of(&self, block: usize, point: &Point) -> Mat<f64> {
-        self.block_at(&self.blocks[block], point)
-    }
-
-    fn block_at(&self, block: &Block, point: &Point) -> Mat<f64> {
+    pub fn value_of(&self, block: &Block, point: &Point) -> Mat<f64> {
         let rows = block.constant.nrows();
         let mut z = block.constant.clone();
         for i in 0..rows {
@@ -161,7 +157,7 @@ impl Program {
             value -= (number - low).ln() + (high - number).ln();
         }
         for block in &self.blocks {
-            let factor = self.block_at(block, point).llt(Side::Lower).ok()?;
+            let factor = self.value_of(block, point).llt(Side::Lower).ok()?;
             let lower = factor.L();
             value -= 2.0 * (0..lower.nrows()).map(|i| lower[(i, i)].ln()).sum::<f64>();
         }
@@ -208,7 +204,7 @@ impl Program {
             system.curvature[(place, place)] += below * below + above * above;
         }
         for block in &self.blocks {
-            self.add_block(&mut system, block, &self.block_at(block, point))?;
+            self.add_block(&mut system, block, &self.value_of(block, point))?;
         }
         let System { gradient, mut curvature } = system;
         // Scaled to a diagonal of ones, or rounding would drown the small unknowns.

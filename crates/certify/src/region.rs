@@ -7,7 +7,8 @@ use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, Side};
 
 use crate::Field;
-use crate::contraction::{Contraction, Limits, Verdict, best_of, eigenvalues, verify_for};
+use crate::contraction::{Contraction, Limits, Verdict, best_of, verify_for};
+use crate::dense::extremes;
 use crate::field::Stacked;
 
 /// A ball that no solution leaves, and in which all of them approach each other.
@@ -66,9 +67,7 @@ pub fn region(
     input: Input<'_>,
     limits: Limits,
 ) -> Result<Region, NoRegion> {
-    if let Err(problem) = field.check() {
-        panic!("check a field before it is certified: {problem}");
-    }
+    field.assert_sound();
     let n = field.dim();
     for (what, given) in [("centre", centre), ("input", input.value)] {
         assert_eq!(given.len(), n, "the {what} has {} coordinates in a field of {n}", given.len());
@@ -130,11 +129,8 @@ fn slopes_in(field: &Field, centre: &[f64], radius: f64, metric: &Mat<f64>) -> S
     for term in &field.terms {
         for k in 0..term.bias.len() {
             let middle = term.bias[k] + (0..n).map(|i| term.inner[(k, i)] * centre[i]).sum::<f64>();
-            let square: f64 = (0..n)
-                .flat_map(|i| (0..n).map(move |j| (i, j)))
-                .map(|(i, j)| term.inner[(k, i)] * inverse[(i, j)] * term.inner[(k, j)])
-                .sum();
-            let reach = radius * square.max(0.0).sqrt() * (1.0 + 1e-12);
+            let row: Vec<f64> = (0..n).map(|i| term.inner[(k, i)]).collect();
+            let reach = radius * norm(&row, &inverse) * (1.0 + 1e-12);
             local.slopes[unit] = term.function.slopes_between(middle - reach, middle + reach);
             unit += 1;
         }
@@ -144,7 +140,7 @@ fn slopes_in(field: &Field, centre: &[f64], radius: f64, metric: &Mat<f64>) -> S
 
 /// The same proof with a metric whose least eigenvalue is one.
 fn normalised(mut proof: Contraction) -> Contraction {
-    let least = eigenvalues(&proof.metric).map_or(1.0, |values| values[0]);
+    let least = extremes(&proof.metric).map_or(1.0, |[least, _]| least);
     let n = proof.metric.nrows();
     proof.metric = Mat::from_fn(n, n, |i, j| proof.metric[(i, j)] / least);
     proof.multipliers.iter_mut().for_each(|x| *x /= least);
@@ -159,5 +155,5 @@ fn norm(x: &[f64], metric: &Mat<f64>) -> f64 {
 }
 
 fn largest(metric: &Mat<f64>) -> f64 {
-    eigenvalues(metric).map_or(f64::INFINITY, |values| values[values.len() - 1])
+    extremes(metric).map_or(f64::INFINITY, |[_, greatest]| greatest)
 }

@@ -7,7 +7,7 @@
 use faer::Mat;
 
 use crate::Field;
-use crate::contraction::{eigenvalues, frobenius};
+use crate::dense::{diagonal, eigenvalues, frobenius, symmetrised};
 use crate::field::Stacked;
 use crate::lmi::{Between, Block, End, Point, Program};
 
@@ -53,9 +53,7 @@ const MARGIN: f64 = 1e-9;
 /// When [`Field::check`] finds something.
 #[must_use]
 pub fn stability(field: &Field) -> StabilityVerdict {
-    if let Err(problem) = field.check() {
-        panic!("check a field before it is certified: {problem}");
-    }
+    field.assert_sound();
     let setting = Setting::of(field);
     let program = setting.program();
     match program.minimise(setting.start(&program), 0.0) {
@@ -113,7 +111,7 @@ pub fn verify_stability(field: &Field, proof: &Stability) -> Result<(), String> 
     let point = setting.point(proof);
     let program = setting.program();
     let value = |index: usize| {
-        let mut matrix = program.value_of(index, &point);
+        let mut matrix = program.value_of(&program.blocks[index], &point);
         // The program's blocks carry what they must exceed.
         for i in 0..matrix.nrows() {
             matrix[(i, i)] += [0.0, 1.0, DISSIPATION, 0.0][index];
@@ -226,12 +224,8 @@ impl Setting {
                 f64::from(j - n - units == i)
             }
         });
-        let plain = || Between {
-            variable: 0,
-            left: Mat::identity(n, n),
-            right: Mat::from_fn(n, n, |i, j| if i == j { 0.5 } else { 0.0 }),
-        };
-        let less = |by: f64| Mat::from_fn(n, n, |i, j| if i == j { -by } else { 0.0 });
+        let plain = || Between { variable: 0, left: Mat::identity(n, n), right: diagonal(n, 0.5) };
+        let less = |by: f64| diagonal(n, -by);
         let block = |constant, shift, matrices, numbers| Block { constant, shift, matrices, numbers };
         Program {
             sizes: vec![n],
@@ -248,9 +242,9 @@ impl Setting {
 
     fn start(&self, program: &Program) -> Point {
         let [n, _] = self.sizes();
-        let metric = Mat::from_fn(n, n, |i, j| if i == j { 2.0 } else { 0.0 });
+        let metric = diagonal(n, 2.0);
         let mut point = Point { matrices: vec![metric], numbers: vec![1.0; self.numbers()], s: 0.0 };
-        let form = program.value_of(0, &point);
+        let form = program.value_of(&program.blocks[0], &point);
         let least = eigenvalues(&form).map_or(-frobenius(&form), |values| values[0]);
         point.s = 1.0 - 1.1 * least.min(0.0);
         point
@@ -275,7 +269,7 @@ impl Setting {
         let of_coordinates =
             |which: usize| (0..n).map(|i| point.numbers[OF_A_UNIT * units + 2 * i + which]).collect();
         Stability {
-            metric: Mat::from_fn(n, n, |i, j| 0.5 * (metric[(i, j)] + metric[(j, i)])),
+            metric: symmetrised(metric),
             integrals: signed(0),
             multipliers: [
                 signed(1),
