@@ -7,6 +7,10 @@
 # all cases; a case alone: bench/speed.sh python out train/2x64x3x256. THREADS="2 1" says with how many threads. The
 # machine should do nothing else.
 set -euo pipefail
+if [ $# -lt 2 ]; then
+    echo "usage: bench/speed.sh PYTHON FOLDER [CASE...]" >&2
+    exit 2
+fi
 cd "$(dirname "$0")/.."
 python=$1
 out=$2
