@@ -6,6 +6,7 @@
 //!
 //! Jobs are cut by shapes alone and sums are added in order: the results do not depend on the number of threads.
 
+mod abreast;
 mod backward;
 mod few;
 mod job;
@@ -15,6 +16,7 @@ mod slide;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod turn;
 mod weights;
 
 pub use operation::{ConvOptions, conv_transpose1d, conv1d, conv2d};
@@ -68,18 +70,23 @@ pub(crate) fn forward<T: Lanes>(geometry: &Geometry, x: &[T], weight: &[T], bias
         slide.apply_to_few(x, weight, bias, &mut out);
         return out;
     }
-    let terms = geometry.terms();
-    // The kernels of all channels follow each other, as if they were one.
+    let (terms, entries) = (geometry.terms(), geometry.entries());
     let weights = Weights {
         values: weight,
         rows: geometry.outputs,
-        channels: 1,
-        entries: terms,
+        channels: geometry.inputs,
+        entries,
         row_stride: terms,
-        channel_stride: 0,
+        channel_stride: entries,
         turned: false,
     };
-    slide.apply(x, &weights.packed(), bias, &mut out);
+    if slide.abreast() {
+        slide.apply_abreast(x, &weights.packed_by_entry(), bias, &mut out);
+    } else {
+        // The kernels of all channels follow each other, as if they were one.
+        let weights = Weights { channels: 1, entries: terms, ..weights };
+        slide.apply(x, &weights.packed(), bias, &mut out);
+    }
     out
 }
 
@@ -101,6 +108,11 @@ pub(crate) fn transposed<T: Lanes>(
         channel_stride: geometry.terms(),
         turned: true,
     };
-    Slide::backward(geometry).apply(out_gradient, &weights.packed(), bias, &mut gradient);
+    let slide = Slide::backward(geometry);
+    if slide.abreast() {
+        slide.apply_abreast(out_gradient, &weights.packed_by_entry(), bias, &mut gradient);
+    } else {
+        slide.apply(out_gradient, &weights.packed(), bias, &mut gradient);
+    }
     gradient
 }

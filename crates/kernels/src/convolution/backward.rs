@@ -1,8 +1,9 @@
 //! The gradients of the weights and of the bias.
 
 use super::Geometry;
-use super::slide::Slide;
+use super::slide::{JOBS, Slide};
 use super::tile::{COLS, Correlate, ROWS, Run};
+use super::turn::turned;
 use super::weights::COPY;
 use crate::lanes::Lanes;
 use crate::perceptron::{added, share};
@@ -21,25 +22,36 @@ const SCATTERED: usize = 8;
 /// The gradient of the weight, `[outputs, inputs, kernel]`.
 pub(crate) fn weight_gradient<T: Lanes>(geometry: &Geometry, x: &[T], out_gradient: &[T]) -> Vec<T> {
     let slide = Slide::forward(geometry);
-    let (terms, outputs) = (geometry.terms(), geometry.outputs);
+    let (terms, outputs, entries) = (geometry.terms(), geometry.outputs, geometry.entries());
     let mut gradient = stale_vector(outputs * terms);
+    let blocks = outputs.div_ceil(COLS);
+
+    // Rows of the sums, and how far apart channels and entries of the kernel are among them.
+    let padded = geometry.inputs.next_multiple_of(ROWS);
+    let (together, sum_rows, [channels_apart, entries_apart]) = if slide.abreast() {
+        (COLS, padded * entries, [1, padded])
+    } else {
+        (slide.images_together(), terms.next_multiple_of(ROWS), [entries, 1])
+    };
     // Rows that fill up the last tile repeat the last term.
     let mut offsets = slide.offsets();
     offsets.resize(terms.next_multiple_of(ROWS), offsets[terms - 1]);
-    let blocks = outputs.div_ceil(COLS);
 
-    let together = slide.images_together();
     let images = geometry.images.div_ceil(most_groups(outputs * terms)).next_multiple_of(together);
     let groups = x.chunks(images * slide.image_len());
     let out_groups = out_gradient.chunks(images * outputs * slide.positions());
     let mut sums: Vec<Buffer<T>> =
-        (0..groups.len()).map(|_| Buffer::stale(blocks * offsets.len() * COLS)).collect();
+        (0..groups.len()).map(|_| Buffer::stale(blocks * sum_rows * COLS)).collect();
     let jobs: Vec<_> = groups.zip(out_groups).zip(&mut sums).collect();
     share(jobs, geometry.output_len() * terms, |((x, out_gradient), sums)| {
         let mut write = Write::Replace;
         let pieces = x.chunks(together * slide.image_len());
         for (x, g) in pieces.zip(out_gradient.chunks(together * outputs * slide.positions())) {
-            add_images(&slide, &offsets, [x, g], sums, write);
+            if slide.abreast() {
+                slide.correlate_abreast([x, g], sums, write);
+            } else {
+                add_images(&slide, &offsets, [x, g], sums, write);
+            }
             write = Write::Add;
         }
     });
@@ -49,9 +61,12 @@ pub(crate) fn weight_gradient<T: Lanes>(geometry: &Geometry, x: &[T], out_gradie
     let rows: Vec<_> = gradient.chunks_mut(SCATTERED * terms).enumerate().collect();
     share(rows, work, |(index, gradient)| {
         for (output, gradient) in (index * SCATTERED..).zip(gradient.chunks_exact_mut(terms)) {
-            let sums = &total[output / COLS * offsets.len() * COLS + output % COLS..];
-            for (gradient, sum) in gradient.iter_mut().zip(sums.iter().step_by(COLS)) {
-                *gradient = *sum;
+            let sums = &total[output / COLS * sum_rows * COLS + output % COLS..];
+            for (channel, gradient) in gradient.chunks_exact_mut(entries).enumerate() {
+                let sums = sums[channel * channels_apart * COLS..].iter().step_by(entries_apart * COLS);
+                for (gradient, sum) in gradient.iter_mut().zip(sums) {
+                    *gradient = *sum;
+                }
             }
         }
     });
@@ -85,40 +100,14 @@ fn add_images<T: Lanes>(
     for (block, sums) in sums.chunks_exact_mut(offsets.len() * COLS).enumerate() {
         let first = block * COLS;
         let channels = first..outputs.min(first + COLS);
+        if channels.len() < COLS {
+            gradient.fill(T::default());
+        }
         for (image, gradient) in gradient.chunks_exact_mut(positions * COLS).enumerate() {
             let image = &out_gradient[image * outputs * positions..];
-            turned(&image[channels.start * positions..channels.end * positions], positions, gradient);
+            turned::<T, 1>(&image[channels.start * positions..channels.end * positions], positions, gradient);
         }
         Correlate { data, offsets, runs: &runs, gradient: &gradient, sums, write }.run();
-    }
-}
-
-/// `[positions, COLS]` from `[channels, positions]`, with zeros for the channels that are missing.
-fn turned<T: Lanes>(values: &[T], positions: usize, into: &mut [T]) {
-    if values.len() < COLS * positions {
-        into.fill(T::default());
-    }
-    // Square blocks, so that both sides stay in the nearest cache, and four channels at a time, which are one store.
-    const SIDE: usize = 16;
-    for start in (0..positions).step_by(SIDE) {
-        let end = positions.min(start + SIDE);
-        let (rows, _) = into[start * COLS..end * COLS].as_chunks_mut::<COLS>();
-        let mut channels = values.chunks_exact(positions);
-        let mut channel = 0;
-        while channel + 4 <= values.len() / positions {
-            let mut next = || channels.next().map_or(&[][..], |values| &values[start..end]);
-            let (a, b, c, d) = (next(), next(), next(), next());
-            for (row, (((a, b), c), d)) in rows.iter_mut().zip(a.iter().zip(b).zip(c).zip(d)) {
-                row[channel..channel + 4].copy_from_slice(&[*a, *b, *c, *d]);
-            }
-            channel += 4;
-        }
-        for values in channels {
-            for (row, value) in rows.iter_mut().zip(&values[start..end]) {
-                row[channel] = *value;
-            }
-            channel += 1;
-        }
     }
 }
 
@@ -130,21 +119,39 @@ pub(crate) fn bias_gradient<T: Lanes>(geometry: &Geometry, out_gradient: &[T]) -
 /// The sum of `[images, channels, positions]` for each channel.
 pub(crate) fn channel_sums<T: Lanes>(values: &[T], channels: usize, positions: usize) -> Vec<T> {
     let mut sums = vec![T::default(); channels];
-    for image in values.chunks_exact(channels * positions) {
-        for (sum, plane) in sums.iter_mut().zip(image.chunks_exact(positions)) {
-            *sum += simd::widest(Sum(plane));
-        }
-    }
+    let of_part = channels.div_ceil(JOBS);
+    let parts: Vec<_> = sums.chunks_mut(of_part).enumerate().collect();
+    share(parts, COPY * values.len(), |(part, sums)| {
+        let (first, apart) = (part * of_part * positions, channels * positions);
+        simd::widest(Sum { values: &values[first..], apart, positions, sums });
+    });
     sums
 }
 
-struct Sum<'a, T>(&'a [T]);
+/// The sums of the first channels of images that are so far apart.
+struct Sum<'a, T> {
+    values: &'a [T],
+    apart: usize,
+    positions: usize,
+    sums: &'a mut [T],
+}
 
 impl<T: Lanes> Loop for Sum<'_, T> {
-    type Output = T;
+    type Output = ();
 
     #[inline(always)]
-    fn run(self) -> T {
-        simd::sum(self.0, |value| value)
+    fn run(self) {
+        // Images first: positions may be too few for a vector.
+        let len = self.sums.len() * self.positions;
+        let mut total = Buffer::stale(len);
+        total.copy_from_slice(&self.values[..len]);
+        for image in self.values.chunks(self.apart).skip(1) {
+            for (total, value) in total.iter_mut().zip(&image[..len]) {
+                *total += *value;
+            }
+        }
+        for (sum, plane) in self.sums.iter_mut().zip(total.chunks_exact(self.positions)) {
+            *sum = simd::sum(plane, |value| value);
+        }
     }
 }

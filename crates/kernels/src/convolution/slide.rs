@@ -176,6 +176,13 @@ impl Slide {
         (place < self.frame[axis]).then_some(place)
     }
 
+    /// The inverse of [`place`](Self::place): what of the image is here in the frame.
+    pub fn index(&self, axis: usize, place: usize) -> Option<usize> {
+        let along = place.checked_add_signed(-self.shift[axis])?;
+        let index = along / self.spread[axis];
+        (along.is_multiple_of(self.spread[axis]) && index < self.image[axis]).then_some(index)
+    }
+
     fn lay<T: Lanes>(&self, row: &[T], into: &mut [T]) {
         if self.spread[1] == 1 && self.shift[1] >= 0 {
             let start = self.shift[1] as usize;

@@ -1,5 +1,7 @@
 //! Convolutions against the tensor library's own, values and gradients.
 
+use std::ops::RangeInclusive;
+
 use burn::tensor::{DType, Device, Tensor};
 use proptest::prelude::*;
 
@@ -20,8 +22,17 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
+    cases_of(1..=5, 19)
+}
+
+/// Batches of which images are worked on side by side.
+fn batches() -> impl Strategy<Value = Case> {
+    cases_of(32..=70, 9)
+}
+
+fn cases_of(images: RangeInclusive<usize>, widest: usize) -> impl Strategy<Value = Case> {
     let pair = |low: usize, high: usize| [low..=high, low..=high];
-    let sizes = (1usize..=5, [1usize..=11, 1usize..=35], pair(1, 19));
+    let sizes = (images, [1usize..=11, 1usize..=35], pair(1, widest));
     let moves = (pair(1, 5), pair(1, 3), pair(0, 2));
     (sizes, moves, any::<bool>(), any::<bool>(), any::<u64>()).prop_filter_map(
         "the kernel fits",
@@ -111,10 +122,25 @@ proptest! {
         compare_1d(&case, DType::F64, true);
         compare_1d(&case, DType::F32, true);
     }
+
+    #[test]
+    fn batches_of_images(case in batches()) {
+        compare_2d(&case, DType::F64);
+        compare_2d(&case, DType::F32);
+    }
+
+    #[test]
+    fn batches_of_rows(case in batches()) {
+        for transposed in [false, true] {
+            compare_1d(&case, DType::F64, transposed);
+            compare_1d(&case, DType::F32, transposed);
+        }
+    }
 }
 
 /// The shapes of networks, each of which takes a path of its own: rows of 16 and 32 in place, shorter ones gathered,
-/// kernels of one in place, images in groups and a single image in parts.
+/// kernels of one in place, images in groups and a single image in parts, many images side by side with few channels and
+/// with more than the nearest cache holds.
 #[test]
 fn shapes_of_networks() {
     let check = |images, channels, input, kernel: usize, stride| {
@@ -131,6 +157,9 @@ fn shapes_of_networks() {
     check(2, [17, 24], [2, 16], 1, 1);
     check(9, [12, 10], [1, 3], 1, 1);
     check(1, [3, 6], [2, 48], 5, 1);
+    check(33, [20, 300], [1, 4], 5, 1);
+    check(64, [35, 70], [4, 4], 3, 1);
+    check(40, [16, 16], [1, 8], 3, 2);
 }
 
 /// A frozen weight has no gradient, a trained one behind a constant image has.
@@ -159,18 +188,20 @@ fn only_what_is_recorded_has_a_gradient() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let device = Device::flex().autodiff();
-    let x = normal([9, 20, 12, 16], 1, DType::F32, &device);
-    let weight = normal([24, 20, 3, 3], 2, DType::F32, &device);
-    let bias = normal([24], 3, DType::F32, &device);
-    let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            gradients(&x, &weight, &bias, 4, |x, weight, bias| {
-                conv2d(x, weight, Some(bias), ConvOptions::padded(1))
+    for shape in [[9, 20, 12, 16], [70, 20, 8, 8]] {
+        let x = normal(shape, 1, DType::F32, &device);
+        let weight = normal([24, 20, 3, 3], 2, DType::F32, &device);
+        let bias = normal([24], 3, DType::F32, &device);
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                gradients(&x, &weight, &bias, 4, |x, weight, bias| {
+                    conv2d(x, weight, Some(bias), ConvOptions::padded(1))
+                })
             })
-        })
-    };
-    assert_eq!(on(1), on(3));
+        };
+        assert_eq!(on(1), on(3));
+    }
 }
 
 /// By hand: a kernel that takes the difference of neighbours.

@@ -24,22 +24,34 @@ pub(super) struct Weights<'a, T> {
 impl<T: Lanes> Weights<'_, T> {
     /// The weights as `[tiles, channels, entries, ROWS]`, with zeros for rows that are missing.
     pub fn packed(&self) -> Buffer<T> {
+        self.ordered(self.entries, 1)
+    }
+
+    /// The weights as `[tiles, entries, channels, ROWS]`, with zeros for rows that are missing.
+    pub fn packed_by_entry(&self) -> Buffer<T> {
+        self.ordered(1, self.channels)
+    }
+
+    /// With the channels and the entries so many [`ROWS`] apart.
+    fn ordered(&self, channels_apart: usize, entries_apart: usize) -> Buffer<T> {
         let of_tile = self.channels * self.entries * ROWS;
         let mut packed = Buffer::stale(self.rows.div_ceil(ROWS) * of_tile);
         let work = COPY * packed.len();
         share(packed.chunks_exact_mut(of_tile).enumerate().collect(), work, |(tile, packed)| {
             let (top, zeros) = (tile * ROWS, vec![T::of(0.0); self.entries]);
-            for (channel, packed) in packed.chunks_exact_mut(self.entries * ROWS).enumerate() {
+            let (packed, _) = packed.as_chunks_mut::<ROWS>();
+            for channel in 0..self.channels {
                 let mut rows = [&zeros[..]; ROWS];
                 for (row, slice) in (top..self.rows).zip(&mut rows) {
                     *slice =
                         &self.values[row * self.row_stride + channel * self.channel_stride..][..self.entries];
                 }
-                let (packed, _) = packed.as_chunks_mut::<ROWS>();
+                let last = (self.entries - 1) * entries_apart;
+                let places = packed[channel * channels_apart..][..=last].iter_mut().step_by(entries_apart);
                 if self.turned {
-                    interleave(rows, packed.iter_mut().rev());
+                    interleave(rows, places.rev());
                 } else {
-                    interleave(rows, packed.iter_mut());
+                    interleave(rows, places);
                 }
             }
         });
