@@ -2,6 +2,7 @@
 
 use crate::distances::squared_distances;
 use crate::parallel::map_rows;
+use crate::scan::range;
 use crate::{OtError, Points};
 
 /// What it costs to move each source (row) to each target (column), row by row.
@@ -99,16 +100,6 @@ impl Cost {
         let widest = |[low, high]: [f64; 2], range: &[f64; 2]| [low.min(range[0]), high.max(range[1])];
         Ok(ranges.iter().fold([f64::INFINITY, f64::NEG_INFINITY], widest))
     }
-}
-
-/// The smallest and the largest entry of a row, both NaN if any entry is NaN or infinite.
-fn range(row: &[f64]) -> [f64; 2] {
-    // Comparisons pass over a NaN, so it is kept apart: zero times a finite number is zero.
-    let fold = |[low, high, nan]: [f64; 3], &c: &f64| {
-        [if c < low { c } else { low }, if c > high { c } else { high }, nan + 0.0 * c]
-    };
-    let [low, high, nan] = row.iter().fold([f64::INFINITY, f64::NEG_INFINITY, 0.0], fold);
-    [low + nan, high + nan]
 }
 
 #[cfg(test)]

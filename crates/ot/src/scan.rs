@@ -104,6 +104,42 @@ impl NullaryFnOnce for LeastSum<'_> {
     }
 }
 
+/// The smallest and the largest entry, both NaN if any entry is NaN or infinite.
+pub(crate) fn range(values: &[f64]) -> [f64; 2] {
+    Arch::new().dispatch(Range(values))
+}
+
+struct Range<'a>(&'a [f64]);
+
+impl NullaryFnOnce for Range<'_> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn call(self) -> [f64; 2] {
+        let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+        // Comparisons pass over a NaN, so it is kept apart: zero times a finite number is zero.
+        let mut nan = [0.0; LANES];
+        let mut meet = |lane: usize, value: f64| {
+            low[lane] = lesser(value, low[lane]);
+            high[lane] = if value > high[lane] { value } else { high[lane] };
+            nan[lane] += 0.0 * value;
+        };
+        let (whole, rest) = self.0.as_chunks::<LANES>();
+        for values in whole {
+            for lane in 0..LANES {
+                meet(lane, values[lane]);
+            }
+        }
+        for value in rest {
+            meet(0, *value);
+        }
+        let nan: f64 = nan.into_iter().sum();
+        let high =
+            high.into_iter().fold(f64::NEG_INFINITY, |high, value| if value > high { value } else { high });
+        [least(low) + nan, high + nan]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +157,21 @@ mod tests {
             assert_eq!(best, plain(&reduced));
             assert_eq!(minima, reduced.chunks(BLOCK).map(plain).collect::<Vec<_>>());
             assert_eq!(reduced[place_of(best, &costs, &duals, &minima)], best);
+        }
+    }
+
+    #[test]
+    fn a_range_is_that_of_the_plain_loop_and_nothing_with_a_number_that_is_none() {
+        let mut noise = Noise::new(3);
+        for n in [1, 7, 8, 9, 100] {
+            let mut values = noise.normals(n);
+            let ends = [f64::INFINITY, f64::NEG_INFINITY];
+            let plain = values.iter().fold(ends, |[low, high], &v| [low.min(v), high.max(v)]);
+            assert_eq!(range(&values), plain);
+            for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                values[n / 2] = bad;
+                assert!(range(&values)[0].is_nan() && range(&values)[1].is_nan());
+            }
         }
     }
 

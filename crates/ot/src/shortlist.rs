@@ -12,6 +12,9 @@ fn lanes_for(cols: usize) -> usize {
     (cols / 4).max(32)
 }
 
+/// Entries of most lists of small problems.
+const FEW: usize = 16;
+
 /// Lanes that are looked at together.
 const GROUP: usize = 8;
 
@@ -40,28 +43,15 @@ pub(crate) struct Best {
 
 impl Shortlist {
     pub(crate) fn new(row: &[f64], prices: &[f64], lanes: &mut Lanes) -> Self {
-        let mut list = Self { entries: Vec::new(), horizon: f64::NEG_INFINITY };
+        let mut list = Self { entries: Vec::with_capacity(FEW), horizon: f64::NEG_INFINITY };
         list.refresh(row, prices, lanes);
         list
     }
 
     /// One pass over the row: complete up to 32 columns, and never empty.
     pub(crate) fn refresh(&mut self, row: &[f64], prices: &[f64], lanes: &mut Lanes) {
-        self.horizon = Arch::new().dispatch(Pass { row, prices, lanes });
         self.entries.clear();
-        let width = lanes.least.len();
-        for (block, least) in lanes.least.chunks(GROUP).enumerate() {
-            // Most groups have nothing for the list, and one branch is cheaper than eight.
-            if !least.iter().fold(false, |any, &sum| any | (sum <= self.horizon)) {
-                continue;
-            }
-            for (lane, &sum) in (block * GROUP..).zip(least) {
-                if sum <= self.horizon && sum < f64::INFINITY {
-                    let col = lanes.step_of_least[lane] as usize * width + lane;
-                    self.entries.push(Entry { col, cost: row[col] });
-                }
-            }
-        }
+        self.horizon = Arch::new().dispatch(Pass { row, prices, lanes, entries: &mut self.entries });
     }
 
     /// The cheapest column, unless one beyond the horizon may be cheaper.
@@ -101,11 +91,12 @@ impl Lanes {
     }
 }
 
-/// One pass over a row.
+/// One pass over a row, which fills a list.
 struct Pass<'a> {
     row: &'a [f64],
     prices: &'a [f64],
     lanes: &'a mut Lanes,
+    entries: &'a mut Vec<Entry>,
 }
 
 impl NullaryFnOnce for Pass<'_> {
@@ -140,7 +131,22 @@ impl NullaryFnOnce for Pass<'_> {
                 *horizon = if second < *horizon { second } else { *horizon };
             }
         }
-        horizon.into_iter().fold(f64::INFINITY, lesser)
+        let horizon = horizon.into_iter().fold(f64::INFINITY, lesser);
+
+        let width = least.len();
+        for (block, least) in least.chunks(GROUP).enumerate() {
+            // Most groups have nothing for the list, and one branch is cheaper than eight.
+            if !least.iter().fold(false, |any, &sum| any | (sum <= horizon)) {
+                continue;
+            }
+            for (lane, &sum) in (block * GROUP..).zip(least) {
+                if sum <= horizon && sum < f64::INFINITY {
+                    let col = step_of_least[lane] as usize * width + lane;
+                    self.entries.push(Entry { col, cost: self.row[col] });
+                }
+            }
+        }
+        horizon
     }
 }
 
