@@ -55,11 +55,17 @@ pub(crate) fn stale_vector<T: Real>(len: usize) -> Vec<T> {
 
 /// Keeps the memory of a tensor that nobody needs any more.
 pub(crate) fn give_back<T: Real>(values: Vec<T>) {
-    if values.len() < WORTH_KEEPING {
-        return;
+    if values.len() >= WORTH_KEEPING {
+        keep(&mut T::pool().lock().unwrap_or_else(PoisonError::into_inner), values);
     }
+}
+
+fn recycled<T: Real>(len: usize, most: usize) -> Option<Vec<T>> {
+    take(&mut T::pool().lock().unwrap_or_else(PoisonError::into_inner), len, most)
+}
+
+fn keep<T>(kept: &mut Vec<Vec<T>>, values: Vec<T>) {
     let bytes = |values: &Vec<T>| values.capacity() * size_of::<T>();
-    let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
     let mut total = bytes(&values) + kept.iter().map(bytes).sum::<usize>();
     while !kept.is_empty() && (kept.len() >= KEPT || total > KEPT_BYTES) {
         total -= bytes(&kept.remove(0));
@@ -71,8 +77,7 @@ pub(crate) fn give_back<T: Real>(values: Vec<T>) {
 
 /// The smallest kept buffer that is long enough, so that a long one is not wasted on a short request. Those are looked at
 /// whose memory is no more than `most` numbers.
-fn recycled<T: Real>(len: usize, most: usize) -> Option<Vec<T>> {
-    let mut kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner);
+fn take<T>(kept: &mut Vec<Vec<T>>, len: usize, most: usize) -> Option<Vec<T>> {
     let fits = kept.iter().enumerate().filter(|(_, values)| values.len() >= len && values.capacity() <= most);
     let (place, _) = fits.min_by_key(|(_, values)| values.len())?;
     Some(kept.remove(place))
@@ -102,32 +107,43 @@ impl<T: Real> DerefMut for Buffer<T> {
 mod tests {
     use super::*;
 
-    /// A length that no other test asks for.
-    const LEN: usize = 123_457;
-
     #[test]
-    fn what_is_dropped_is_used_again() {
-        let mut first = Buffer::<f32>::stale(LEN);
-        first[LEN - 1] = 5.0;
-        drop(first);
-        let second = Buffer::<f32>::stale(LEN);
-        assert_eq!(second.len(), LEN);
-        assert_eq!(second[LEN - 1], 5.0);
-        let third = Buffer::<f32>::stale(LEN);
-        assert_eq!(third[LEN - 1], 0.0, "one buffer was given to two");
+    fn the_smallest_that_is_long_enough_is_used_again_once() {
+        let mut kept = Vec::new();
+        for len in [3000, 2000, 1000] {
+            keep(&mut kept, vec![len as f32; len]);
+        }
+        assert_eq!(take(&mut kept, 1500, usize::MAX).unwrap(), vec![2000.0; 2000]);
+        assert_eq!(take(&mut kept, 1500, usize::MAX).unwrap(), vec![3000.0; 3000]);
+        assert_eq!(take(&mut kept, 1500, usize::MAX), None);
+        assert_eq!(take(&mut kept, 10, 900), None, "far more than is needed");
+        assert_eq!(take(&mut kept, 10, 1000).unwrap().len(), 1000);
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        // A type of its own would be needed for more; other tests use this pool at the same time.
+        let mut kept = Vec::new();
         let big = KEPT_BYTES / size_of::<f64>() / 3;
         for _ in 0..5 {
-            give_back(Vec::<f64>::with_capacity(0));
-            give_back(vec![0.0f64; big]);
+            keep(&mut kept, Vec::<f64>::with_capacity(big));
         }
-        give_back(vec![0.0f64; 4 * big]);
-        let kept = f64::pool().lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(kept.iter().map(|values| values.capacity() * size_of::<f64>()).sum::<usize>() <= KEPT_BYTES);
-        assert!(kept.len() <= KEPT);
+        assert_eq!(kept.len(), 3);
+        keep(&mut kept, Vec::with_capacity(4 * big));
+        assert!(kept.is_empty(), "larger than all that may be kept");
+        for _ in 0..2 * KEPT {
+            keep(&mut kept, Vec::with_capacity(1));
+        }
+        assert_eq!(kept.len(), KEPT);
+    }
+
+    #[test]
+    fn buffers_in_use_do_not_overlap_and_have_their_length() {
+        let mut buffers: Vec<_> = [5000, 5000, 10, 0].map(Buffer::<f32>::stale).into();
+        for (number, buffer) in buffers.iter_mut().enumerate() {
+            buffer.fill(number as f32);
+        }
+        for (number, (buffer, len)) in buffers.iter().zip([5000, 5000, 10, 0]).enumerate() {
+            assert_eq!(buffer[..], vec![number as f32; len]);
+        }
     }
 }
