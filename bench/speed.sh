@@ -43,8 +43,10 @@ compare_unets() {
 }
 compare_pairings() {
     IFS=/ read -r _ dim n <<<"$1"
-    on "$2" "$programs/transport" --out "$out/speed-thalweg.jsonl" --threads "$2" --dims "$dim" --sizes "$n"
-    on "$2" "$python" bench/peers/ot_pot.py --threads "$2" --dims "$dim" --sizes "$n" | tee -a "$out/speed-pot.jsonl"
+    # A median of milliseconds needs more of them.
+    local same=(--threads "$2" --dims "$dim" --sizes "$n" --repeats $((n <= 512 ? 15 : 3)))
+    on "$2" "$programs/transport" --out "$out/speed-thalweg.jsonl" "${same[@]}"
+    on "$2" "$python" bench/peers/ot_pot.py "${same[@]}" | tee -a "$out/speed-pot.jsonl"
 }
 compare_perceptrons() {
     on "$2" "$programs/speed" --weights "$weights" --out "$out/speed-thalweg.jsonl" --threads "$2" --case "$1"
