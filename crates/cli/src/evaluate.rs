@@ -26,7 +26,7 @@ pub fn run(arguments: &Evaluate, json: bool) -> Result<(), Failure> {
         print_json(&outcome.document(&run))?;
         return Ok(());
     }
-    print_line(&scores::table(&outcome.evaluation.scores))?;
+    print_line(&scores::table(&outcome.evaluation))?;
     if let Some(report) = &outcome.report {
         print_line(&format!("report  {}", report.display()))?;
     }
@@ -48,6 +48,7 @@ impl Outcome {
             "run": run.path(),
             "report": self.report,
             "scores": self.evaluation.scores,
+            "base": self.evaluation.base.as_ref().map(|base| &base.scores),
             "warnings": self.evaluation.warnings,
         })
     }

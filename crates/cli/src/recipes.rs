@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use thalweg_run::{Document, Override, nearest, to_toml};
-use thalweg_train::{RECIPES, Recipe, find_recipe};
+use thalweg_train::{RECIPES, find_recipe, read_recipe};
 
 use crate::args::{Recipes, RecipesCommand};
 use crate::failure::Failure;
@@ -20,8 +20,8 @@ pub fn run(arguments: &Recipes, json: bool) -> Result<(), Failure> {
 fn list(json: bool) -> Result<(), Failure> {
     let mut all = Vec::new();
     for embedded in RECIPES {
-        let recipe = Recipe::read(&Document::new(embedded.text, embedded.name, &[])?)?;
-        all.push((embedded.name, recipe.about));
+        let about = Document::new(embedded.text, embedded.name, &[])?.text_at(&["about"]);
+        all.push((embedded.name, about.unwrap_or_default()));
     }
     if json {
         let entries: Vec<_> =
@@ -38,10 +38,10 @@ fn list(json: bool) -> Result<(), Failure> {
 
 fn show(name: &str, complete: bool, json: bool) -> Result<(), Failure> {
     let found = find(name, &[])?;
-    let recipe = Recipe::read(&found.document)?;
-    let text = if complete { to_toml(&recipe) } else { found.text };
+    let title = found.document.text_at(&["name"]).unwrap_or_else(|| name.to_string());
+    let text = if complete { to_toml(&read_recipe(found.document)?.recipe) } else { found.text };
     if json {
-        print_json(&serde_json::json!({ "name": recipe.name, "toml": text }))?;
+        print_json(&serde_json::json!({ "name": title, "toml": text }))?;
     } else {
         print_line(text.trim_end())?;
     }

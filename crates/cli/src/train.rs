@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use thalweg_data::DataError;
 use thalweg_run::{Override, Sinks};
-use thalweg_train::{Ending, Recipe, Session, TrainError};
+use thalweg_train::{Ending, ReadRecipe, Recipe, Session, TrainError, read_recipe};
 
 use crate::args::Train;
 use crate::failure::Failure;
@@ -47,10 +47,11 @@ pub fn run(arguments: &Train, json: bool) -> Result<(), Failure> {
         let mut document = outcome.document(&session.run);
         document["seconds"] = seconds.into();
         document["steps"] = session.state.step.into();
+        document["verdict"] = session.verdict().into();
         print_json(&document)?;
         return Ok(());
     }
-    print_line(&scores::table(&outcome.evaluation.scores))?;
+    print_line(&scores::table(&outcome.evaluation))?;
     print_line(&format!("run     {}", folder.display()))?;
     if let Some(report) = &outcome.report {
         print_line(&format!("report  {}", report.display()))?;
@@ -70,9 +71,10 @@ fn begin(arguments: &Train) -> Result<Session, Failure> {
         return resume(arguments);
     }
     let found = recipes::find(arguments.recipe.as_deref().unwrap_or(DEFAULT), &overrides)?;
-    let recipe = Recipe::read(&found.document)?;
+    let ReadRecipe { recipe, base } = read_recipe(found.document)?;
+    let base = base.unwrap_or(found.base);
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&recipe));
-    Session::begin(recipe, &found.base, &out).map_err(|error| {
+    Session::begin(recipe, &base, &out).map_err(|error| {
         if found.is_embedded && is_missing_file(&error) {
             return Failure::request(format!("{error}; name it with --set data.target.path=FILE"));
         }
@@ -81,7 +83,7 @@ fn begin(arguments: &Train) -> Result<Session, Failure> {
 }
 
 fn resume(arguments: &Train) -> Result<Session, Failure> {
-    let read = |name: &str| Ok::<_, Failure>(Recipe::read(&recipes::find(name, &[])?.document)?);
+    let read = |name: &str| Ok::<_, Failure>(read_recipe(recipes::find(name, &[])?.document)?.recipe);
     let typed = arguments.recipe.as_deref().map(read).transpose()?;
     let out = match (&arguments.out, &typed) {
         (Some(out), _) => out.clone(),
@@ -113,7 +115,7 @@ fn default_out(recipe: &Recipe) -> PathBuf {
 fn train(session: &mut Session, sinks: &mut Sinks, json: bool) -> Result<Ending, Failure> {
     let interrupt = Interrupt::watch(session.run.path(), json)?;
     let (step, steps) = (session.state.step, session.recipe.train.steps);
-    if step < steps {
+    if !session.is_finished() {
         let (name, folder) = (&session.recipe.name, session.run.path().display());
         print_error(&format!("training {name} for {} steps in {folder}", steps - step));
         let mut display = ProgressDisplay::new(steps, step);
@@ -125,6 +127,9 @@ fn train(session: &mut Session, sinks: &mut Sinks, json: bool) -> Result<Ending,
         if ending? == Ending::Stopped {
             return Ok(Ending::Stopped);
         }
+    }
+    if let Some(verdict) = session.verdict() {
+        print_error(&verdict);
     }
     interrupt.training_is_saved()?;
     Ok(Ending::Finished)

@@ -3,7 +3,8 @@
 //! Time runs from noise or source (`t = 0`) to data (`t = 1`). A step of training pairs a batch of source and data points
 //! ([`CouplingConfig`]), draws times ([`TimeSampler`]), and asks a [`PathConfig`] where the pairs are at these times and
 //! how fast they move; a model learns that velocity. [`sample`] follows the learned field from the source to new data,
-//! [`LogLikelihood`] follows it back and scores data, [`MaximumLikelihood`] trains on that score.
+//! [`LogLikelihood`] follows it back and scores data, [`MaximumLikelihood`] trains on that score, and [`Reconstruction`]
+//! tunes a trained flow on what a solver makes of it.
 //!
 //! This crate knows tensors but no layers, no files and no training loop. Models come in as
 //! [`VelocityField`](thalweg_solve::VelocityField) and [`Tangent`](thalweg_solve::Tangent); [`GaussianFlow`],
@@ -38,6 +39,7 @@ mod oracle;
 mod path;
 mod precondition;
 mod prediction;
+mod reconstruction;
 mod schedule;
 mod sde;
 mod times;
@@ -58,6 +60,7 @@ pub use oracle::{FiniteDataFlow, GaussianFlow, MixtureComponent, MixtureFlow};
 pub use path::{PathConfig, PathSample, Source};
 pub use precondition::{Preconditioned, Preconditioning};
 pub use prediction::{Conversion, PredictedVelocity, Prediction, ddim_step};
+pub use reconstruction::{Covariance, Reconstructed, Reconstruction, assignment_distance, debiased_distance};
 pub use schedule::{Coefficients, Schedule};
 pub use sde::StochasticSampler;
 pub use times::TimeSampler;

@@ -77,6 +77,9 @@ pub struct LikelihoodLoss {
 }
 
 impl Regularisation {
+    /// No penalties.
+    pub const NONE: Self = Self { kinetic: 0.0, jacobian: 0.0, scale: PenaltyScale::Sum };
+
     /// Checks that no weight is negative.
     pub fn validate(&self) -> Result<(), FlowError> {
         let accepted = |x: f64| x >= 0.0 && x.is_finite();
@@ -85,7 +88,7 @@ impl Regularisation {
     }
 
     /// The integrands of both penalties `[batch]` from a velocity and `∇v z` for some probes.
-    fn penalties<const D: usize>(
+    pub(crate) fn penalties<const D: usize>(
         &self,
         velocity: &Tensor<D>,
         images: &[Tensor<D>],

@@ -131,6 +131,9 @@ impl Checkpoint {
     }
 }
 
+/// The folder with the weights that a run starts from.
+const BASE: &str = "base";
+
 /// The files of a checkpoint, in the order of [`Checkpoint::tensors`].
 const FILES: [&str; 3] = ["model.safetensors", "average.safetensors", "optimizer.safetensors"];
 
@@ -145,14 +148,38 @@ impl RunDir {
         self.save_checkpoint_by(checkpoint, write_atomically)
     }
 
+    /// Saves the weights that the run starts from, as a checkpoint in the folder `base`.
+    ///
+    /// # Errors
+    /// Those of [`save_checkpoint`](RunDir::save_checkpoint).
+    pub fn save_base(&self, checkpoint: &Checkpoint) -> Result<(), RunError> {
+        self.save_at(self.path().join(BASE), checkpoint, write_atomically).map(|_| ())
+    }
+
+    /// What [`save_base`](RunDir::save_base) saved.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`].
+    pub fn read_base(&self) -> Result<Checkpoint, RunError> {
+        Checkpoint::read(&self.path().join(BASE))
+    }
+
     /// [`save_checkpoint`](RunDir::save_checkpoint) with the writing of one file given, so that tests can run out of disk.
     fn save_checkpoint_by(
         &self,
         checkpoint: &Checkpoint,
+        write: impl FnMut(&Path, &[u8]) -> io::Result<()>,
+    ) -> Result<PathBuf, RunError> {
+        self.save_at(self.checkpoint_path(checkpoint.state.step), checkpoint, write)
+    }
+
+    fn save_at(
+        &self,
+        path: PathBuf,
+        checkpoint: &Checkpoint,
         mut write: impl FnMut(&Path, &[u8]) -> io::Result<()>,
     ) -> Result<PathBuf, RunError> {
         let step = checkpoint.state.step;
-        let path = self.checkpoint_path(step);
         let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
         for (name, tensors) in FILES.into_iter().zip(checkpoint.tensors()) {
             tensors.check_finite(&path.join(name))?;

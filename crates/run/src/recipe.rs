@@ -92,6 +92,49 @@ impl Document {
         Self::new(&text, &origin, overrides)
     }
 
+    /// The text at a path of keys; none where there is nothing, or something else.
+    #[must_use]
+    pub fn text_at(&self, path: &[&str]) -> Option<String> {
+        let (last, tables) = path.split_last()?;
+        let table = tables.iter().try_fold(&self.merged, |table, key| table.get(*key)?.as_table())?;
+        Some(table.get(*last)?.as_str()?.to_owned())
+    }
+
+    /// Whether there is a key at the top.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.merged.contains_key(key)
+    }
+
+    /// The document with what it leaves out taken from `other`, at the given paths of keys. Where both have a table, its
+    /// keys are completed one by one; whatever lies deeper is taken whole, so that no setting of one kind is mixed with
+    /// those of another.
+    #[must_use]
+    pub fn completed_by(mut self, other: &Self, paths: &[&[&str]]) -> Self {
+        for path in paths {
+            let Some((last, tables)) = path.split_last() else { continue };
+            let theirs = tables.iter().try_fold(&other.merged, |table, key| table.get(*key)?.as_table());
+            let Some(value) = theirs.and_then(|table| table.get(*last)) else { continue };
+            let ours = tables.iter().try_fold(&mut self.merged, |table, key| {
+                let table = table.entry(*key).or_insert_with(|| toml::Value::Table(Table::new()));
+                table.as_table_mut()
+            });
+            let Some(ours) = ours else { continue };
+            match (ours.get_mut(*last), value) {
+                (None, value) => {
+                    ours.insert((*last).to_owned(), value.clone());
+                }
+                (Some(toml::Value::Table(ours)), toml::Value::Table(theirs)) => {
+                    for (key, value) in theirs {
+                        ours.entry(key).or_insert_with(|| value.clone());
+                    }
+                }
+                (Some(_), _) => {}
+            }
+        }
+        self
+    }
+
     /// The document as a `T`.
     ///
     /// # Errors

@@ -87,11 +87,13 @@ pub use burn;
 /// From a recipe to a run, and from a run to samples, likelihoods, scores and a report.
 pub mod train {
     pub use thalweg_train::{
-        AverageConfig, ConditionRequest, DataSummary, EmbeddedRecipe, Ending, Equation, EvaluateConfig,
-        EvaluateOptions, Evaluation, FlowConfig, FlowField, LearningRate, LikelihoodConfig, LogDensities,
-        ObjectiveConfig, OptimizerConfig, OptimizerKind, Progress, Protocol, RECIPES, Recipe, SampleRequest,
+        AverageConfig, Baseline, Best, ConditionRequest, DataSummary, EmbeddedRecipe, Ending, Equation,
+        EvaluateConfig, EvaluateOptions, Evaluation, FlowConfig, FlowField, FromConfig, GuardConfig,
+        LearningRate, LikelihoodConfig, LogDensities, Look, ObjectiveConfig, OptimizerConfig, OptimizerKind,
+        PairsConfig, Progress, Protocol, RECIPES, ReadRecipe, Recipe, ReconstructionConfig, SampleRequest,
         Samples, Scaling, ScoreFile, Session, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow,
-        Trajectories, Truth, animation, evaluate, find_recipe, write_report, write_scores,
+        Trajectories, Truth, Watch, animation, evaluate, find_recipe, read_recipe, write_report,
+        write_scores,
     };
 }
 
@@ -109,11 +111,12 @@ pub mod run {
 pub mod flow {
     pub use thalweg_flow::{
         BatchBias, BatchCost, ChangedSchedule, Coefficients, ConditionRule, Conditions, Conversion,
-        CouplingConfig, Divergence, FiniteDataFlow, FlowError, GaussianFlow, Interval, Likelihood,
-        LikelihoodLoss, LikelihoodProbes, LogLikelihood, LogitTransform, MaximumLikelihood, MixtureComponent,
-        MixtureFlow, Pairing, PathConfig, PathSample, PenaltyScale, PixelScale, Preconditioned,
-        Preconditioning, PredictedVelocity, Prediction, ProbeLaw, Probes, Regularisation, Repeats, Schedule,
-        Source, StochasticSampler, TimeSampler, ddim_step, gaussian_log_density, log_mean_exp, plan_entropy,
+        CouplingConfig, Covariance, Divergence, FiniteDataFlow, FlowError, GaussianFlow, Interval,
+        Likelihood, LikelihoodLoss, LikelihoodProbes, LogLikelihood, LogitTransform, MaximumLikelihood,
+        MixtureComponent, MixtureFlow, Pairing, PathConfig, PathSample, PenaltyScale, PixelScale,
+        Preconditioned, Preconditioning, PredictedVelocity, Prediction, ProbeLaw, Probes, Reconstructed,
+        Reconstruction, Regularisation, Repeats, Schedule, Source, StochasticSampler, TimeSampler,
+        assignment_distance, ddim_step, debiased_distance, gaussian_log_density, log_mean_exp, plan_entropy,
         sample,
     };
 }

@@ -48,6 +48,17 @@ pub struct Evaluation {
     pub samples: Option<Samples>,
     /// The held-out points they were compared with.
     pub truth: Truth,
+    /// The same of the flow that this one was tuned from, if from any.
+    pub base: Option<Baseline>,
+}
+
+/// What the flow that another was tuned from makes of the same noise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    /// Its scores by the same solver, without likelihoods.
+    pub scores: Vec<Score>,
+    /// Its samples; none if sampling failed.
+    pub samples: Option<Samples>,
 }
 
 /// Points of the data that samples are compared with.
@@ -100,33 +111,64 @@ pub fn evaluate(
     tally.warnings.extend(held_out.warning(settings.samples));
 
     let source = tally.keep("samples and paths", flow.source(held_out.rows(), options.seed));
-    let request = SampleRequest {
-        number: held_out.rows(),
-        seed: options.seed,
-        condition: ConditionRequest::Given(held_out.conditions.clone()),
-        guidance: settings.guidance,
-        equation: Equation::Flow(solver.clone()),
-    };
-    let samples = source
-        .as_ref()
-        .and_then(|source| tally.keep("samples", flow.sample_from(source, &held_out.conditions, &request)));
-    if let Some(samples) = &samples {
-        distances::score(&mut tally, samples, &held_out, flow, dataset, options.seed);
+    let shared = Shared { dataset, held_out: &held_out, solver: &solver, seed: options.seed };
+    let mut samples = None;
+    if let Some(source) = &source {
+        samples = shared.samples(&mut tally, flow, source);
     }
     likelihood::score(&mut tally, flow, dataset, options.seed);
     if let Some(source) = &source {
-        motion::score(&mut tally, flow, dataset, source, &held_out, &solver);
+        shared.motion(&mut tally, flow, source, samples.as_ref());
     }
-    if let Some(samples) = &samples {
-        tally.scores.push(evaluations(samples, &solver, settings.guidance));
-    }
+    let base = flow.base().zip(source).map(|(base, source)| {
+        let mut of_base = Tally::default();
+        let samples = shared.samples(&mut of_base, &base, &source);
+        shared.motion(&mut of_base, &base, &source, samples.as_ref());
+        let warnings =
+            of_base.warnings.into_iter().map(|warning| format!("of the flow before tuning, {warning}"));
+        tally.warnings.extend(warnings);
+        Baseline { scores: of_base.scores, samples }
+    });
 
     let truth = held_out.truth(dataset.normaliser());
     let Tally { scores, warnings } = tally;
     if scores.is_empty() {
         return Err(TrainError::solve("the evaluation", format!("not one score; {}", warnings.join("; "))));
     }
-    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth })
+    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth, base })
+}
+
+/// What all flows of one evaluation have in common.
+struct Shared<'a> {
+    dataset: &'a Dataset,
+    held_out: &'a HeldOut,
+    solver: &'a Solver,
+    seed: u64,
+}
+
+impl Shared<'_> {
+    /// Draws and scores samples.
+    fn samples(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64]) -> Option<Samples> {
+        let conditions = &self.held_out.conditions;
+        let request = SampleRequest {
+            number: self.held_out.rows(),
+            seed: self.seed,
+            condition: ConditionRequest::Given(conditions.clone()),
+            guidance: flow.recipe.evaluate.guidance,
+            equation: Equation::Flow(self.solver.clone()),
+        };
+        let samples = tally.keep("samples", flow.sample_from(source, conditions, &request))?;
+        distances::score(tally, &samples, self.held_out, flow, self.dataset, self.seed);
+        Some(samples)
+    }
+
+    /// Scores paths and their cost.
+    fn motion(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64], samples: Option<&Samples>) {
+        motion::score(tally, flow, self.dataset, source, self.held_out, self.solver);
+        if let Some(samples) = samples {
+            tally.scores.push(evaluations(samples, self.solver, flow.recipe.evaluate.guidance));
+        }
+    }
 }
 
 /// `scores.json`: the scores, and all that is needed to find them again.
@@ -137,6 +179,9 @@ pub struct ScoreFile {
     pub protocol: Protocol,
     /// The scores.
     pub scores: Vec<Score>,
+    /// The scores of the flow that this one was tuned from, if from any, by the same solver from the same noise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base: Vec<Score>,
     /// What is missing, and what to know before trusting them.
     pub warnings: Vec<String>,
 }
@@ -183,7 +228,8 @@ pub fn write_scores(run: &RunDir, flow: &TrainedFlow, evaluation: &Evaluation) -
         data_fingerprint: flow.summary.fingerprint.clone(),
     };
     let (scores, warnings) = (evaluation.scores.clone(), evaluation.warnings.clone());
-    Ok(run.write_scores(&ScoreFile { protocol, scores, warnings })?)
+    let base = evaluation.base.as_ref().map_or_else(Vec::new, |base| base.scores.clone());
+    Ok(run.write_scores(&ScoreFile { protocol, scores, base, warnings })?)
 }
 
 /// Scores and warnings so far.

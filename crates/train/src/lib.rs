@@ -3,10 +3,14 @@
 mod ahead;
 mod animation;
 mod average;
+mod base;
+mod encoded;
 mod error;
 mod evaluate;
 mod field;
+mod finetune;
 mod gradients;
+mod guard;
 mod learning_rate;
 mod objective;
 mod optimizer;
@@ -24,9 +28,14 @@ mod view;
 
 pub use animation::animation;
 pub use average::AverageConfig;
+pub use base::{FromConfig, ReadRecipe, read_recipe};
 pub use error::TrainError;
-pub use evaluate::{EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores};
+pub use evaluate::{
+    Baseline, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
+};
 pub use field::FlowField;
+pub use finetune::{GuardConfig, PairsConfig, ReconstructionConfig};
+pub use guard::{Best, Look, Watch};
 pub use learning_rate::LearningRate;
 pub use objective::{LikelihoodConfig, ObjectiveConfig, TapeMemory};
 pub use optimizer::{OptimizerConfig, OptimizerKind};

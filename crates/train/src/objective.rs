@@ -1,4 +1,6 @@
-//! What a step minimises: the flow-matching loss, or minus the log-likelihood.
+//! What a step minimises: the flow-matching loss, minus the log-likelihood, or the error of reconstructions.
+
+mod reconstruction;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -11,13 +13,16 @@ use thalweg_noise::Noise;
 use thalweg_run::Invalid;
 use thalweg_solve::{Checkpoints, Method, Placement, Solver, VelocityField, per_sample};
 
+use crate::encoded::Encoder;
 use crate::error::TrainError;
 use crate::field::{FlowField, preconditioning};
+use crate::finetune::{PairsConfig, ReconstructionConfig};
 use crate::gradients;
 use crate::parameters::{self, ByName};
 use crate::prepare::{Preparation, PreparedStep};
 use crate::recipe::Recipe;
 use crate::summary::DataSummary;
+use reconstruction::Tuning;
 
 /// Held-out points of a validation loss.
 const VALIDATION_POINTS: usize = 1_000;
@@ -31,6 +36,8 @@ pub enum ObjectiveConfig {
     FlowMatching,
     /// Minus the mean log-likelihood through the solver: a continuous normalising flow.
     Likelihood(LikelihoodConfig),
+    /// The error of what a few steps make of noise: fine-tuning by maximum likelihood of reconstructions.
+    Reconstruction(ReconstructionConfig),
 }
 
 /// How a likelihood is trained.
@@ -71,7 +78,11 @@ impl Default for LikelihoodConfig {
 
 impl ObjectiveConfig {
     pub(crate) fn validate(&self, recipe: &Recipe) -> Result<(), Invalid> {
-        let Self::Likelihood(config) = self else { return Ok(()) };
+        let config = match self {
+            Self::FlowMatching => return Ok(()),
+            Self::Reconstruction(config) => return config.validate(recipe),
+            Self::Likelihood(config) => config,
+        };
         let at = |key: &str, message: String| Invalid::new(format!("flow.objective.{key}"), message);
         config.solver.validate().map_err(|error| at("solver", error.to_string()))?;
         config.divergence.validate().map_err(|error| at("divergence", error.to_string()))?;
@@ -113,18 +124,32 @@ pub struct Objective<'a> {
     dataset: &'a Dataset,
     preparation: Preparation<'a>,
     scales: Option<Preconditioning>,
-    likelihood: Option<(MaximumLikelihood, TapeMemory)>,
+    kind: Kind<'a>,
     placement: Placement,
 }
 
+/// What belongs to one of the objectives alone.
+#[derive(Debug)]
+enum Kind<'a> {
+    Matching,
+    Likelihood(MaximumLikelihood, TapeMemory),
+    /// With the way in which pairs are encoded, where they are.
+    Tuning(Box<Tuning<'a>>, Option<Box<Encoder<'a>>>),
+}
+
 impl<'a> Objective<'a> {
-    /// The objective of `recipe` on `dataset`.
+    /// The objective of `recipe` on `dataset`; `base` is the network that the run started from, if from any.
     ///
     /// # Errors
-    /// When the coupling needs a setting that neither it nor the path gives.
-    pub fn new(recipe: &'a Recipe, dataset: &'a Dataset, summary: &DataSummary) -> Result<Self, TrainError> {
-        let likelihood = match &recipe.flow.objective {
-            ObjectiveConfig::FlowMatching => None,
+    /// When the coupling needs a setting that neither it nor the path gives, or there is nothing to fine-tune.
+    pub fn new(
+        recipe: &'a Recipe,
+        dataset: &'a Dataset,
+        summary: &'a DataSummary,
+        base: Option<&Mlp>,
+    ) -> Result<Self, TrainError> {
+        let kind = match &recipe.flow.objective {
+            ObjectiveConfig::FlowMatching => Kind::Matching,
             ObjectiveConfig::Likelihood(config) => {
                 let loss = MaximumLikelihood {
                     solver: config.solver.clone(),
@@ -133,7 +158,20 @@ impl<'a> Objective<'a> {
                     source_deviation: recipe.flow.path.source_deviation(),
                     regularisation: config.regularisation,
                 };
-                Some((loss, config.memory))
+                Kind::Likelihood(loss, config.memory)
+            }
+            ObjectiveConfig::Reconstruction(config) => {
+                let Some(base) = base else {
+                    return Err(TrainError::Request("there is no trained flow to be tuned".to_string()));
+                };
+                let encoder = match &config.pairs {
+                    PairsConfig::Itself { pool, passes, solver } => {
+                        let how = (solver, *pool, *passes);
+                        Some(Box::new(Encoder::new(recipe, dataset, summary, base.clone(), how)))
+                    }
+                    _ => None,
+                };
+                Kind::Tuning(Box::new(Tuning::new(recipe, config, base.clone())), encoder)
             }
         };
         Ok(Self {
@@ -141,7 +179,7 @@ impl<'a> Objective<'a> {
             dataset,
             preparation: Preparation::new(recipe, dataset)?,
             scales: preconditioning(&recipe.flow, summary),
-            likelihood,
+            kind,
             placement: Placement::cpu(),
         })
     }
@@ -149,12 +187,15 @@ impl<'a> Objective<'a> {
     /// The host's part of a step; depends on the step's number alone.
     ///
     /// # Errors
-    /// When the data cannot give a batch or the coupling fails.
+    /// When the data cannot give a batch, the coupling fails, or data cannot be encoded.
     pub fn prepare(&self, step: u64) -> Result<Prepared, TrainError> {
-        if self.likelihood.is_none() {
-            return Ok(Prepared::Pairs(self.preparation.step(step)?));
+        match &self.kind {
+            Kind::Likelihood(..) => {
+                Ok(Prepared::Data(self.dataset.batch(self.recipe.train.batch, self.recipe.seed, step)?))
+            }
+            Kind::Tuning(_, Some(encoder)) => Ok(Prepared::Pairs(encoder.step(step)?)),
+            Kind::Matching | Kind::Tuning(_, None) => Ok(Prepared::Pairs(self.preparation.step(step)?)),
         }
-        Ok(Prepared::Data(self.dataset.batch(self.recipe.train.batch, self.recipe.seed, step)?))
     }
 
     /// The loss of a step and its gradients by parameter.
@@ -171,9 +212,14 @@ impl<'a> Objective<'a> {
         let parts = self.recipe.train.accumulate;
         let (mut total, mut sum) = (0.0, ByName::new());
         for part in 0..parts {
-            let (loss, gradients) = match prepared {
-                Prepared::Pairs(pairs) => self.matching(model, &pairs.part(part, parts), &mut noise),
-                Prepared::Data(batch) => self.likelihood(model, &part_of(batch, part, parts), &mut noise)?,
+            let (loss, gradients) = match (prepared, &self.kind) {
+                (Prepared::Pairs(pairs), Kind::Tuning(tuning, _)) => {
+                    self.tuned(tuning, model, pairs, &mut noise)?
+                }
+                (Prepared::Pairs(pairs), _) => self.matching(model, &pairs.part(part, parts), &mut noise),
+                (Prepared::Data(batch), _) => {
+                    self.likelihood(model, &part_of(batch, part, parts), &mut noise)?
+                }
             };
             total += loss / parts as f64;
             gradients::accumulate(&mut sum, gradients, 1.0 / parts as f64);
@@ -195,15 +241,25 @@ impl<'a> Objective<'a> {
         }
         let seed = self.recipe.seed;
         let mut noise = Noise::at(seed, "validation-loss", 0);
-        let loss = match &self.likelihood {
-            None => self.matching_loss(model, &self.preparation.validation(rows)?, 0.0, &mut noise),
-            Some((loss, _)) => {
+        let loss = match &self.kind {
+            Kind::Matching => self.matching_loss(model, &self.preparation.validation(rows)?, 0.0, &mut noise),
+            Kind::Likelihood(loss, _) => {
                 let batch = self.dataset.held_out(Split::Validation, Some(rows), seed)?;
                 let field = self.field(model, &batch.condition, 0.0, &mut noise);
                 let x = self.placement.tensor(&batch.points, [rows, batch.dim]);
                 loss.loss(&field, x, &mut noise)
                     .map_err(|e| TrainError::solve("the validation loss", e))?
                     .loss
+            }
+            Kind::Tuning(tuning, encoder) => {
+                // Debiased pairs compare two halves.
+                let rows = if rows == 1 { return Ok(None) } else { rows - rows % 2 };
+                let pairs = match encoder {
+                    Some(encoder) => encoder.validation(rows)?,
+                    None => self.preparation.validation(rows)?,
+                };
+                let pairs = self.chosen(tuning, model, &pairs, rows, &mut noise)?;
+                self.tuning_loss(tuning, model, &pairs, 0.0, &mut noise)?
             }
         };
         Ok(Some(loss.into_scalar::<f64>()))
@@ -239,7 +295,7 @@ impl<'a> Objective<'a> {
         batch: &data::Batch,
         noise: &mut Noise,
     ) -> Result<(f64, ByName), TrainError> {
-        let Some((objective, memory)) = &self.likelihood else { return Ok((0.0, ByName::new())) };
+        let Kind::Likelihood(objective, memory) = &self.kind else { return Ok((0.0, ByName::new())) };
         let field = self.field(model, &batch.condition, self.recipe.model.condition_dropout, noise);
         let x = self.placement.tensor(&batch.points, [batch.rows, batch.dim]);
         match memory {

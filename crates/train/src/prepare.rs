@@ -9,6 +9,8 @@ use thalweg_noise::Noise;
 use thalweg_ot::Points;
 
 use crate::error::TrainError;
+use crate::finetune::PairsConfig;
+use crate::objective::ObjectiveConfig;
 use crate::recipe::Recipe;
 
 /// Pairs of source and data points with their conditions and times, ready to become tensors.
@@ -36,15 +38,19 @@ impl PreparedStep {
             return self.clone();
         }
         let rows = self.pairs / parts;
-        let (from, to) = (part * rows, (part + 1) * rows);
-        let chosen: Vec<usize> = (from..to).collect();
+        self.select(&(part * rows..(part + 1) * rows).collect::<Vec<usize>>())
+    }
+
+    /// The pairs of these numbers, in that order.
+    #[must_use]
+    pub fn select(&self, chosen: &[usize]) -> Self {
         Self {
-            pairs: rows,
+            pairs: chosen.len(),
             dim: self.dim,
-            source: self.source[from * self.dim..to * self.dim].to_vec(),
-            target: self.target[from * self.dim..to * self.dim].to_vec(),
-            condition: self.condition.select(&chosen),
-            times: self.times[from..to].to_vec(),
+            source: gather(&self.source, self.dim, chosen),
+            target: gather(&self.target, self.dim, chosen),
+            condition: self.condition.select(chosen),
+            times: chosen.iter().map(|&pair| self.times[pair]).collect(),
         }
     }
 }
@@ -55,6 +61,10 @@ pub struct Preparation<'a> {
     recipe: &'a Recipe,
     dataset: &'a Dataset,
     coupling: CouplingConfig,
+    /// Points that are paired at once.
+    rows: usize,
+    /// Whether all of the pairs are handed on where there are more than a batch needs.
+    keeps_all: bool,
 }
 
 impl<'a> Preparation<'a> {
@@ -63,7 +73,14 @@ impl<'a> Preparation<'a> {
     /// # Errors
     /// When the coupling needs a setting that neither it nor the path gives.
     pub fn new(recipe: &'a Recipe, dataset: &'a Dataset) -> Result<Self, TrainError> {
-        Ok(Self { recipe, dataset, coupling: recipe.flow.coupling.resolved_for(&recipe.flow.path)? })
+        let (coupling, rows, keeps_all) = match &recipe.flow.objective {
+            ObjectiveConfig::Reconstruction(config) => {
+                let (coupling, rows) = config.pairing(recipe.train.batch);
+                (coupling, rows, config.pairs == PairsConfig::OtOutput {})
+            }
+            _ => (recipe.flow.coupling.resolved_for(&recipe.flow.path)?, recipe.train.batch, true),
+        };
+        Ok(Self { recipe, dataset, coupling, rows, keeps_all })
     }
 
     /// The pairs of training step `step`.
@@ -71,10 +88,19 @@ impl<'a> Preparation<'a> {
     /// # Errors
     /// When the data have fewer rows than the batch, or the coupling fails.
     pub fn step(&self, step: u64) -> Result<PreparedStep, TrainError> {
-        let (rows, seed) = (self.recipe.train.batch, self.recipe.seed);
+        let (rows, seed) = (self.rows, self.recipe.seed);
         let target = self.dataset.batch(rows, seed, step)?;
         let source = self.dataset.source_batch(rows, seed, step)?;
-        self.pair(source, &target, ["coupling", "time"].map(|stream| Noise::at(seed, stream, step)))
+        let pairs =
+            self.pair(source, &target, ["coupling", "time"].map(|stream| Noise::at(seed, stream, step)))?;
+        let batch = self.recipe.train.batch;
+        if self.keeps_all || pairs.pairs <= batch {
+            return Ok(pairs);
+        }
+        // Pairs come group by group where there are conditions, so the first would not be like all.
+        let mut chosen = Noise::at(seed, "chosen-pairs", step).permutation(pairs.pairs);
+        chosen.truncate(batch);
+        Ok(pairs.select(&chosen))
     }
 
     /// Pairs of held-out points, the same at every call.
@@ -108,8 +134,8 @@ impl<'a> Preparation<'a> {
         Ok(PreparedStep {
             pairs,
             dim,
-            source: gather(&source.points, dim, &pairing.source),
-            target: gather(&target.points, dim, &pairing.target),
+            source: single(&gather(&source.points, dim, &pairing.source)),
+            target: single(&gather(&target.points, dim, &pairing.target)),
             condition: target.condition.select(&pairing.target),
             times: self.recipe.flow.time.sample(pairs, path.interval(), &mut for_times),
         })
@@ -119,7 +145,7 @@ impl<'a> Preparation<'a> {
 /// Turns the seed of training sources into that of validation sources.
 const VALIDATION: u64 = 0x7661_6c69_6461_7465;
 
-fn conditions(condition: &Condition) -> Conditions<'_> {
+pub(crate) fn conditions(condition: &Condition) -> Conditions<'_> {
     match condition {
         Condition::None => Conditions::None,
         Condition::Labels(labels) => Conditions::Labels(labels),
@@ -127,6 +153,12 @@ fn conditions(condition: &Condition) -> Conditions<'_> {
     }
 }
 
-fn gather(points: &[f64], dim: usize, rows: &[usize]) -> Vec<f32> {
-    rows.iter().flat_map(|&row| &points[row * dim..(row + 1) * dim]).map(|&x| x as f32).collect()
+/// The rows of these numbers.
+pub(crate) fn gather<T: Copy>(points: &[T], dim: usize, rows: &[usize]) -> Vec<T> {
+    rows.iter().flat_map(|&row| &points[row * dim..(row + 1) * dim]).copied().collect()
+}
+
+/// In single precision.
+pub(crate) fn single(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
 }

@@ -12,6 +12,7 @@ use thalweg_run::{Document, Invalid, RecipeError};
 use thalweg_solve::{Solver, Steps};
 
 use crate::average::AverageConfig;
+use crate::base::FromConfig;
 use crate::learning_rate::LearningRate;
 use crate::objective::ObjectiveConfig;
 use crate::optimizer::OptimizerConfig;
@@ -28,6 +29,9 @@ pub struct Recipe {
     /// The seed of everything random. Two runs of one recipe on one machine give the same bits.
     #[serde(default)]
     pub seed: u64,
+    /// The run whose weights to start from; what is left out here is taken over from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<FromConfig>,
     /// What to learn, and from which source.
     pub data: DataConfig,
     /// The network.
@@ -196,6 +200,7 @@ impl Recipe {
         let objective = match &self.flow.objective {
             ObjectiveConfig::FlowMatching => None,
             ObjectiveConfig::Likelihood(config) => Some(("flow.objective.solver", &config.solver)),
+            ObjectiveConfig::Reconstruction(config) => Some(("flow.objective.solver", config.solver(self))),
         };
         let solvers = [
             ("evaluate.solver", &self.evaluate.solver),

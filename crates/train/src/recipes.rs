@@ -1,5 +1,7 @@
 //! The recipes inside the library, so that `thalweg train two-moons` works anywhere.
 
+use thalweg_run::Document;
+
 /// A recipe of ours as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmbeddedRecipe {
@@ -15,7 +17,8 @@ macro_rules! embedded {
     };
 }
 
-/// All of them: data sets first, then one for each method, then those that need a file of the user's.
+/// All of them: data sets first, then one for each method, those that start from another run after it, then those that
+/// need a file of the user's.
 pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "two-moons",
     "eight-gaussians",
@@ -34,11 +37,22 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "sb-cfm",
     "stochastic-interpolant",
     "cnf",
+    "few-steps",
+    "fine-tuning",
+    "debiased",
     "tree",
     "rose",
     "kin8nm",
     "protein",
 ];
+
+impl EmbeddedRecipe {
+    /// The run it starts from; none for one that starts from nothing.
+    #[must_use]
+    pub fn starts_from(&self) -> Option<String> {
+        Document::new(self.text, self.name, &[]).ok()?.text_at(&["from", "run"])
+    }
+}
 
 /// The embedded recipe of that name.
 #[must_use]

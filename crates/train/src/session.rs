@@ -4,9 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use thalweg_data::Dataset;
+use thalweg_nets::Mlp;
 use thalweg_run::{Document, EventLog, RunDir, RunLock, Sinks, TensorBoard, to_toml};
 
+use crate::base;
 use crate::error::TrainError;
+use crate::objective::ObjectiveConfig;
 use crate::recipe::Recipe;
 use crate::state::TrainState;
 use crate::summary::DataSummary;
@@ -26,6 +29,8 @@ pub struct Session {
     pub run: RunDir,
     /// Where the training stands.
     pub state: TrainState,
+    /// The network that the run started from, if from any.
+    base: Option<Mlp>,
     /// What the user should know of before it goes on.
     pub warnings: Vec<String>,
     /// Held for as long as the session lives, so that no second process writes the folder.
@@ -46,13 +51,21 @@ impl Session {
         let summary = DataSummary::of(&recipe, &dataset, base)?;
         recipe.model.validate_for(summary.dim, summary.condition)?;
         check_size(&recipe, summary.dim)?;
+        if let ObjectiveConfig::Reconstruction(config) = &recipe.flow.objective {
+            config.covariance.validate(Some(summary.dim))?;
+        }
+        let start = recipe.from.as_ref().map(|from| base::load(from, &recipe, &summary)).transpose()?;
         let run = RunDir::create(out)?;
         let lock = run.lock()?;
         run.write_config(&to_toml(&recipe))?;
         summary.write(&run)?;
-        let state = TrainState::new(&recipe, &summary);
+        if let Some(start) = &start {
+            base::save(&run, start)?;
+        }
+        let base = start.map(|flow| flow.network().clone());
+        let state = TrainState::new(&recipe, &summary, base.as_ref());
         let warnings = constant_columns(&dataset);
-        Ok(Self { recipe, dataset, summary, run, state, warnings, _lock: lock })
+        Ok(Self { recipe, dataset, summary, run, state, base, warnings, _lock: lock })
     }
 
     /// Goes on with the run in the folder `out` from its newest good checkpoint, or from the start where it has none.
@@ -70,6 +83,7 @@ impl Session {
             let (found, expected) = (summary.fingerprint, remembered.fingerprint);
             return Err(TrainError::DataChanged { found, expected });
         }
+        let base = base::restore(&run, &recipe, &summary)?;
         let latest = run.latest_checkpoint()?;
         let mut warnings: Vec<String> = latest
             .skipped
@@ -79,9 +93,9 @@ impl Session {
         warnings.extend(constant_columns(&dataset));
         let state = match latest.found {
             Some((_, checkpoint)) => TrainState::from_checkpoint(&recipe, &summary, &checkpoint)?,
-            None => TrainState::new(&recipe, &summary),
+            None => TrainState::new(&recipe, &summary, base.as_ref()),
         };
-        Ok(Self { recipe, dataset, summary, run, state, warnings, _lock: lock })
+        Ok(Self { recipe, dataset, summary, run, state, base, warnings, _lock: lock })
     }
 
     /// Trains to the recipe's last step, or until `observe` breaks, telling `sinks` what happens.
@@ -96,14 +110,27 @@ impl Session {
         sinks: &mut Sinks,
         observe: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Ending, TrainError> {
-        let Self { recipe, dataset, summary, run, state, .. } = self;
-        Training { recipe, dataset, summary, run }.run(state, sinks, observe)
+        let Self { recipe, dataset, summary, run, state, base, .. } = self;
+        Training { recipe, dataset, summary, run, base: base.as_ref() }.run(state, sinks, observe)
+    }
+
+    /// Whether nothing is left to be trained.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state.step >= self.recipe.train.steps || self.state.watch.ended
+    }
+
+    /// What the guard of a fine-tuning has to say in the end.
+    #[must_use]
+    pub fn verdict(&self) -> Option<String> {
+        let ObjectiveConfig::Reconstruction(config) = &self.recipe.flow.objective else { return None };
+        self.state.watch.verdict(&config.guard, self.state.step)
     }
 
     /// The flow as it is now: the averaged weights.
     #[must_use]
     pub fn flow(&self) -> TrainedFlow {
-        TrainedFlow::of(&self.recipe, &self.summary, &self.state)
+        TrainedFlow::of(&self.recipe, &self.summary, &self.state, self.base.clone())
     }
 
     /// The logs of this run: `events.jsonl` and TensorBoard's file, cut back to where the training stands.

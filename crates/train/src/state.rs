@@ -9,8 +9,9 @@ use thalweg_run::{Checkpoint, CheckpointState, Tensors};
 use thalweg_solve::Placement;
 
 use crate::error::TrainError;
+use crate::guard::{Best, Look, Watch};
 use crate::optimizer::Optimizer;
-use crate::parameters;
+use crate::parameters::{self, ByName};
 use crate::recipe::Recipe;
 use crate::summary::DataSummary;
 
@@ -27,6 +28,8 @@ pub struct TrainState {
     pub step: u64,
     /// The training curve since its last entry.
     pub window: LossWindow,
+    /// What the guard of a fine-tuning has seen.
+    pub watch: Watch,
 }
 
 /// The losses since the last entry of the training curve, and the lowest entry so far.
@@ -47,19 +50,40 @@ impl Default for LossWindow {
 }
 
 impl TrainState {
-    /// The start of a training: weights drawn from the recipe's seed.
+    /// The start of a training: the weights of `base`, or else weights drawn from the recipe's seed.
     #[must_use]
-    pub fn new(recipe: &Recipe, summary: &DataSummary) -> Self {
-        let placement = Placement::cpu();
-        let mut noise = Noise::at(recipe.seed, "weights", 0);
-        let average = recipe.model.init(summary.dim, summary.condition, &mut noise, &placement);
+    pub fn new(recipe: &Recipe, summary: &DataSummary, base: Option<&Mlp>) -> Self {
+        let average = base.cloned().unwrap_or_else(|| {
+            let mut noise = Noise::at(recipe.seed, "weights", 0);
+            recipe.model.init(summary.dim, summary.condition, &mut noise, &Placement::cpu())
+        });
         Self {
             model: tracked(average.clone()),
             average,
             optimizer: Optimizer::new(recipe.train.optimizer.clone()),
             step: 0,
             window: LossWindow::default(),
+            watch: Watch::default(),
         }
+    }
+
+    /// Puts the best weights that the guard has seen in the place of the average.
+    pub fn keep_best(&mut self) {
+        if let Some(best) = &self.watch.best {
+            let average = self.average.clone();
+            self.average =
+                parameters::map(average, |name, old| best.weights.get(name).cloned().unwrap_or(old));
+        }
+    }
+
+    /// The averaged weights by name.
+    #[must_use]
+    pub fn average_by_name(&self) -> ByName {
+        let mut weights = ByName::new();
+        parameters::for_each(&self.average, |name, _, value| {
+            weights.insert(name.to_string(), value);
+        });
+        weights
     }
 
     /// The checkpoint of this state.
@@ -78,18 +102,21 @@ impl TrainState {
                 }
             }
         }
-        let mut state = CheckpointState::new(
-            self.step,
-            recipe.seed,
-            summary.fingerprint.clone(),
-            architecture(recipe, summary),
-        );
+        if let Some(best) = &self.watch.best {
+            for (name, weights) in &best.weights {
+                if let Some(shape) = shapes.get(name) {
+                    optimizer.insert(format!("best.{name}"), parameters::host_tensor(weights, shape));
+                }
+            }
+        }
+        let mut state = checkpoint_state(recipe, summary, self.step);
         state.counters = BTreeMap::from([
             ("optimizer_updates".to_string(), self.optimizer.updates),
             ("loss_sum_bits".to_string(), self.window.sum.to_bits()),
             ("loss_count".to_string(), self.window.count),
             ("loss_lowest_bits".to_string(), self.window.lowest.to_bits()),
         ]);
+        state.counters.extend(watch_counters(&self.watch));
         Checkpoint {
             model: parameters::to_host(&self.model),
             average: parameters::to_host(&self.average),
@@ -115,13 +142,16 @@ impl TrainState {
                 expected: saved.data_fingerprint.clone(),
             });
         }
-        let mut state = Self::new(recipe, summary);
+        let mut state = Self::new(recipe, summary, None);
+        let mut best = ByName::new();
         state.model = parameters::load(state.model, &checkpoint.model)?;
         state.average = parameters::load(state.average, &checkpoint.average)?;
         let placement = Placement::cpu();
         for (name, tensor) in checkpoint.optimizer.iter() {
             let value = parameters::from_host(tensor, &placement);
-            if let Some(name) = name.strip_prefix("exp_avg_sq.") {
+            if let Some(name) = name.strip_prefix("best.") {
+                best.insert(name.to_string(), value);
+            } else if let Some(name) = name.strip_prefix("exp_avg_sq.") {
                 state.optimizer.second.insert(name.to_string(), value);
             } else if let Some(name) = name.strip_prefix("exp_avg.") {
                 state.optimizer.first.insert(name.to_string(), value);
@@ -135,8 +165,62 @@ impl TrainState {
             count: counter("loss_count").unwrap_or(0),
             lowest: counter("loss_lowest_bits").map_or(f64::INFINITY, f64::from_bits),
         };
+        state.watch = watch_of(&saved.counters, best);
         Ok(state)
     }
+}
+
+/// What the guard has seen, as counters of a checkpoint; nothing where nothing was seen.
+fn watch_counters(watch: &Watch) -> Vec<(String, u64)> {
+    let (Some(first), Some(best)) = (watch.first, &watch.best) else { return Vec::new() };
+    let mut counters = vec![
+        ("guard_first_distance_bits", first.distance.to_bits()),
+        ("guard_first_variance_ratio_bits", first.variance_ratio.to_bits()),
+        ("guard_best_distance_bits", best.distance.to_bits()),
+        ("guard_best_step", best.step),
+        ("guard_waited", watch.waited),
+        ("guard_ended", u64::from(watch.ended)),
+        ("guard_warned", u64::from(watch.warned)),
+    ];
+    counters
+        .extend(first.condition_spread.map(|spread| ("guard_first_condition_spread_bits", spread.to_bits())));
+    counters.into_iter().map(|(name, count)| (name.to_string(), count)).collect()
+}
+
+/// The inverse of [`watch_counters`].
+fn watch_of(counters: &BTreeMap<String, u64>, weights: ByName) -> Watch {
+    let count = |name: &str| counters.get(name).copied();
+    let number = |name: &str| count(name).map(f64::from_bits);
+    let (Some(distance), Some(step)) = (number("guard_best_distance_bits"), count("guard_best_step")) else {
+        return Watch::default();
+    };
+    let first = Look {
+        distance: number("guard_first_distance_bits").unwrap_or(distance),
+        variance_ratio: number("guard_first_variance_ratio_bits").unwrap_or(1.0),
+        condition_spread: number("guard_first_condition_spread_bits"),
+    };
+    Watch {
+        first: Some(first),
+        best: Some(Best { distance, step, weights }),
+        waited: count("guard_waited").unwrap_or(0),
+        ended: count("guard_ended") == Some(1),
+        warned: count("guard_warned") == Some(1),
+    }
+}
+
+/// A checkpoint that holds weights and nothing to go on with.
+#[must_use]
+pub fn weights_only(recipe: &Recipe, summary: &DataSummary, step: u64, network: &Mlp) -> Checkpoint {
+    Checkpoint {
+        model: parameters::to_host(network),
+        average: parameters::to_host(network),
+        optimizer: Tensors::new(),
+        state: checkpoint_state(recipe, summary, step),
+    }
+}
+
+fn checkpoint_state(recipe: &Recipe, summary: &DataSummary, step: u64) -> CheckpointState {
+    CheckpointState::new(step, recipe.seed, summary.fingerprint.clone(), architecture(recipe, summary))
 }
 
 /// A network whose parameters are leaves of a tape.

@@ -7,6 +7,7 @@ use thalweg_noise::Noise;
 use thalweg_run::{Document, RunDir};
 use thalweg_solve::{Placement, Save, Solver, solve_field, to_host};
 
+use crate::base;
 use crate::error::TrainError;
 use crate::field::{FlowField, preconditioning};
 use crate::objective::tensor_condition;
@@ -30,6 +31,8 @@ pub struct TrainedFlow {
     /// Steps of training behind it.
     pub step: u64,
     network: Mlp,
+    /// The network that the run started from.
+    base: Option<Mlp>,
 }
 
 /// What to draw.
@@ -130,18 +133,27 @@ impl TrainedFlow {
             return Err(TrainError::NoCheckpoint { run: run.path().to_path_buf(), detail });
         };
         let state = TrainState::from_checkpoint(&recipe, &summary, &checkpoint)?;
-        Ok((Self::of(&recipe, &summary, &state), warnings))
+        let base = base::restore(run, &recipe, &summary)?;
+        Ok((Self::of(&recipe, &summary, &state, base), warnings))
     }
 
-    /// The flow of a training's state: its averaged weights.
+    /// The flow of a training's state: its averaged weights; `base` are those it started from, if from any.
     #[must_use]
-    pub fn of(recipe: &Recipe, summary: &DataSummary, state: &TrainState) -> Self {
+    pub fn of(recipe: &Recipe, summary: &DataSummary, state: &TrainState, base: Option<Mlp>) -> Self {
         Self {
             recipe: recipe.clone(),
             summary: summary.clone(),
             step: state.step,
             network: state.average.clone(),
+            base,
         }
+    }
+
+    /// The flow that this one was tuned from; none for one that started from nothing.
+    #[must_use]
+    pub fn base(&self) -> Option<Self> {
+        let network = self.base.clone()?;
+        Some(Self { network, base: None, ..self.clone() })
     }
 
     /// Parameters of the network.

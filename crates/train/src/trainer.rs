@@ -8,12 +8,14 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use thalweg_data::Dataset;
+use thalweg_nets::Mlp;
 use thalweg_run::{Event, RunDir, Sinks};
 
 use crate::ahead::for_each_ahead;
 use crate::average;
 use crate::error::TrainError;
 use crate::gradients;
+use crate::guard::Guard;
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::recipe::Recipe;
 use crate::state::TrainState;
@@ -34,6 +36,8 @@ pub struct Training<'a> {
     pub summary: &'a DataSummary,
     /// Where checkpoints go.
     pub run: &'a RunDir,
+    /// The network that the run started from, if from any.
+    pub base: Option<&'a Mlp>,
 }
 
 /// How a training ended.
@@ -72,10 +76,15 @@ impl Training<'_> {
             seed: *seed,
             name: name.clone(),
         });
-        let objective = Objective::new(self.recipe, self.dataset, self.summary)?;
+        let objective = Objective::new(self.recipe, self.dataset, self.summary, self.base)?;
+        let guard = self.guard()?;
+        if let Some(guard) = guard.as_ref().filter(|_| state.step == 0) {
+            self.look(guard, state, sinks)?;
+        }
+        let steps = if state.watch.ended { state.step } else { train.steps };
         let mut ending = Ending::Finished;
         for_each_ahead(
-            state.step..train.steps,
+            state.step..steps,
             |step| objective.prepare(step),
             |step, prepared| {
                 let loss = self.step(&objective, state, step, &prepared, sinks)?;
@@ -83,20 +92,56 @@ impl Training<'_> {
                 if observe(progress).is_break() && state.step < train.steps {
                     ending = Ending::Stopped;
                 }
-                if ending == Ending::Stopped || self.is_time(state.step, train.checkpoint_every) {
+                if let Some(guard) = guard.as_ref().filter(|_| self.is_time(state.step, train.validate_every))
+                {
+                    // Before the checkpoint, which holds the best weights.
+                    self.look(guard, state, sinks)?;
+                    if state.watch.ended || state.step == train.steps {
+                        ending = Ending::Finished;
+                        state.keep_best();
+                    }
+                }
+                let last = ending == Ending::Stopped || state.watch.ended;
+                if last || self.is_time(state.step, train.checkpoint_every) {
                     self.checkpoint(state, sinks)?;
                 }
                 // After the checkpoint, so that nothing is lost should the held-out data fail.
                 if ending == Ending::Finished && self.is_time(state.step, train.validate_every) {
                     self.validate(&objective, state, sinks)?;
                 }
-                Ok(if ending == Ending::Stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                Ok(if last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             },
         )?;
         if ending == Ending::Finished {
             sinks.event(&Event::Finished { step: state.step, seconds: started.elapsed().as_secs_f64() });
         }
         Ok(ending)
+    }
+
+    /// The guard of a fine-tuning.
+    fn guard(&self) -> Result<Option<Guard<'_>>, TrainError> {
+        let ObjectiveConfig::Reconstruction(config) = &self.recipe.flow.objective else { return Ok(None) };
+        let how = (&config.guard, config.solver(self.recipe));
+        Ok(Some(Guard::new(self.recipe, self.dataset, self.summary, how)?))
+    }
+
+    fn look(&self, guard: &Guard, state: &mut TrainState, sinks: &mut Sinks) -> Result<(), TrainError> {
+        let ObjectiveConfig::Reconstruction(config) = &self.recipe.flow.objective else { return Ok(()) };
+        let (look, step, weights) = (guard.look(&state.average)?, state.step, state.average_by_name());
+        let curves = [
+            (format!("guard_{}", config.guard.metric.name()), Some(look.distance)),
+            ("variance_ratio".to_string(), Some(look.variance_ratio)),
+            ("condition_spread".to_string(), look.condition_spread),
+        ];
+        for (name, value) in curves {
+            if let Some(value) = value {
+                sinks.event(&Event::Scalar { step, name, value });
+            }
+        }
+        for message in state.watch.note(&config.guard, look, step, || weights) {
+            sinks.event(&Event::Warning { step, message });
+        }
+        Ok(())
     }
 
     fn step(
@@ -173,7 +218,7 @@ impl Training<'_> {
 
     fn check_trend(&self, step: u64, mean: f64, lowest: f64) -> Result<(), TrainError> {
         let least = match self.recipe.flow.objective {
-            ObjectiveConfig::FlowMatching => 1e-3,
+            ObjectiveConfig::FlowMatching | ObjectiveConfig::Reconstruction(_) => 1e-3,
             ObjectiveConfig::Likelihood(_) => 1.0,
         };
         if lowest.is_finite() && mean - lowest > DIVERGED * lowest.abs().max(least) {

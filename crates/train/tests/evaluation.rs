@@ -156,7 +156,7 @@ fn constant(begun: &Begun, output: &[f32]) -> TrainedFlow {
     }
     checkpoint.average = weights;
     let state = TrainState::from_checkpoint(recipe, summary, &checkpoint).unwrap();
-    TrainedFlow::of(recipe, summary, &state)
+    TrainedFlow::of(recipe, summary, &state, None)
 }
 
 const NORMAL: &str = r#"
@@ -392,13 +392,13 @@ fn a_failing_solver_loses_only_what_needs_it() {
 
     let mut recipe = flow.recipe.clone();
     recipe.evaluate.likelihood_solver = hopeless;
-    let nothing = TrainedFlow::of(&recipe, &begun.session.summary, &begun.session.state);
+    let nothing = TrainedFlow::of(&recipe, &begun.session.summary, &begun.session.state, None);
     let error = evaluate(&nothing, &begun.session.dataset, &options).unwrap_err();
     assert!(!error.is_request(), "{error:?}");
     for words in ["not one score", "no samples: sampling failed", "no nll: the likelihood failed"] {
         assert!(error.to_string().contains(words), "{error}");
     }
-    let flow = TrainedFlow::of(&recipe, &begun.session.summary, &begun.session.state);
+    let flow = TrainedFlow::of(&recipe, &begun.session.summary, &begun.session.state, None);
     let evaluation = evaluate(&flow, &begun.session.dataset, &EvaluateOptions::default()).unwrap();
     assert!(names(&evaluation).contains(&"w2") && !names(&evaluation).contains(&"nll"));
     assert!(evaluation.warnings.iter().any(|warning| warning.starts_with("no nll: the likelihood failed")));

@@ -10,7 +10,7 @@ use super::{Subject, add, repeated};
 use crate::animation::animation;
 use crate::error::TrainError;
 use crate::evaluate::divergence;
-use crate::trained::{ConditionRequest, Equation, SampleRequest};
+use crate::trained::{ConditionRequest, Equation, SampleRequest, TrainedFlow};
 use crate::view::{bounds, grid, plane, shaped};
 
 /// Points of the animation.
@@ -39,7 +39,10 @@ pub(super) fn sections(subject: &Subject) -> Vec<Section> {
     let scene = Scene { subject, truth, shown: shaped(shown, ASPECTS) };
     let mut motion = Section::new("The flow").text("Source points at `t = 0` become data at `t = 1`.");
     motion = add(motion, scene.animation());
-    motion = add(motion, scene.trajectories());
+    motion = add(motion, scene.trajectories("Trajectories", subject.flow));
+    if let Some(base) = subject.flow.base() {
+        motion = add(motion, scene.trajectories("Trajectories before tuning", &base));
+    }
     motion = motion.with(scene.clouds());
     let mut sections = vec![motion];
     if subject.flow.summary.gaussian_source {
@@ -81,8 +84,8 @@ impl Scene<'_> {
         }
     }
 
-    fn trajectories(&self) -> Result<Figure, TrainError> {
-        let Subject { flow, evaluation, .. } = self.subject;
+    fn trajectories(&self, title: &str, flow: &TrainedFlow) -> Result<Figure, TrainError> {
+        let evaluation = self.subject.evaluation;
         let number = PATHS.min(self.truth.len());
         let source = flow.source(number, evaluation.seed)?;
         let conditions = self.subject.conditions(number);
@@ -91,7 +94,7 @@ impl Scene<'_> {
         let paths = (0..number).map(|row| motion.points.iter().map(at(row)).collect()).collect();
         // As high as the animation beside it.
         let figure = self
-            .figure("Trajectories")
+            .figure(title)
             .width(500.0)
             .bounds(shaped(self.shown, [1.0, 1.0]))
             .with(Trajectories::new(paths, motion.times));
@@ -115,16 +118,18 @@ impl Scene<'_> {
                 _ => figure.with(Scatter::new("", points.to_vec()).tone(tone)),
             }
         };
-        let panels = Panels::new("").columns(2).width(860.0);
+        let base = self.subject.evaluation.base.as_ref().and_then(|base| base.samples.as_ref());
+        let columns = if base.is_some() { 3 } else { 2 };
+        let panels = Panels::new("").columns(columns).width(860.0);
         let panels = panels.with(cloud("Data", &self.truth, &truth.condition, Tone::Muted));
-        match &self.subject.evaluation.samples {
-            Some(samples) => {
+        let drawn = [("Samples before tuning", base), ("Samples", self.subject.evaluation.samples.as_ref())];
+        let drawn = drawn.into_iter().filter_map(|(title, samples)| Some((title, samples?)));
+        drawn
+            .fold(panels, |panels, (title, samples)| {
                 let points = plane(&samples.points, 2);
-                panels.with(cloud("Samples", &points, &samples.condition, Tone::Series(0)))
-            }
-            None => panels,
-        }
-        .caption(format!("{} points each.", self.truth.len()))
+                panels.with(cloud(title, &points, &samples.condition, Tone::Series(0)))
+            })
+            .caption(format!("{} points each.", self.truth.len()))
     }
 
     /// The density of each view, of all classes together, and the true one where it is known.

@@ -17,7 +17,10 @@ pub(super) fn section(evaluation: &Evaluation) -> Section {
     if evaluation.scores.is_empty() {
         return section.with(Item::Note("There are no scores.".to_string()));
     }
-    let mut table = Table::new(["score", "value", "95% interval", "how to read it"]);
+    let base = evaluation.base.as_ref();
+    let before = base.map(|_| "before tuning");
+    let mut table =
+        Table::new(["score", "value", "95% interval"].into_iter().chain(before).chain(["how to read it"]));
     for score in &evaluation.scores {
         let mut cell = Cell::number(score.value);
         if let Some(error) = score.standard_error {
@@ -27,7 +30,13 @@ pub(super) fn section(evaluation: &Evaluation) -> Section {
             cell = cell.floor(floor);
         }
         let interval = score.interval.map(between).unwrap_or_default();
-        table = table.row([score.name.as_str().into(), cell, interval.into(), reading(&score.name).into()]);
+        let mut row = vec![score.name.as_str().into(), cell, interval.into()];
+        row.extend(base.map(|base| {
+            let same = base.scores.iter().find(|before| before.name == score.name);
+            same.map_or_else(|| Cell::from(""), |before| Cell::number(before.value))
+        }));
+        row.push(reading(&score.name).into());
+        table = table.row(row);
     }
     let caption = format!(
         "{} samples, and as many true points ({}); seed {}. Behind ± is the standard error.",

@@ -12,6 +12,10 @@ pub(super) struct History {
     loss: Vec<[f64; 2]>,
     validation_loss: Vec<[f64; 2]>,
     learning_rate: Vec<[f64; 2]>,
+    /// The guard's distance and the variance ratio of a fine-tuning.
+    distance: Vec<[f64; 2]>,
+    variance_ratio: Vec<[f64; 2]>,
+    condition_spread: Vec<[f64; 2]>,
     warnings: Vec<String>,
     /// Wall-clock time of all sessions together.
     pub seconds: Option<f64>,
@@ -43,6 +47,9 @@ impl History {
                         "loss" => &mut history.loss,
                         "validation_loss" => &mut history.validation_loss,
                         "learning_rate" => &mut history.learning_rate,
+                        "variance_ratio" => &mut history.variance_ratio,
+                        "condition_spread" => &mut history.condition_spread,
+                        name if name.starts_with("guard_") => &mut history.distance,
                         _ => continue,
                     };
                     curve.push([*step as f64, *value]);
@@ -64,6 +71,18 @@ impl History {
         }
         if !self.loss.is_empty() || !self.validation_loss.is_empty() {
             section = section.with(self.losses());
+        }
+        let guarded = [
+            ("Held-out distance", "distance", &self.distance),
+            ("Variance of samples over that of data", "ratio", &self.variance_ratio),
+            ("Variance under one condition over that of data", "ratio", &self.condition_spread),
+        ];
+        for (title, label, curve) in guarded {
+            if !curve.is_empty() {
+                let line = Line::new("", curve.clone()).tone(Tone::Series(1));
+                section =
+                    section.with(Figure::new(title).x_label("step").y_label(label).width(430.0).with(line));
+            }
         }
         if !self.learning_rate.is_empty() {
             let line = Line::new("", self.learning_rate.clone()).tone(Tone::Series(2));

@@ -1,0 +1,108 @@
+//! Runs that start from another run.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thalweg_nets::Mlp;
+use thalweg_run::{Checkpoint, Document, RunDir};
+use thalweg_solve::Placement;
+
+use crate::error::TrainError;
+use crate::parameters;
+use crate::recipe::Recipe;
+use crate::state::{self, architecture};
+use crate::summary::DataSummary;
+use crate::trained::TrainedFlow;
+
+/// The run to start from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromConfig {
+    /// Its folder, relative to where the program is started.
+    pub run: PathBuf,
+}
+
+/// What a recipe takes over from the run it starts from, unless it says otherwise itself.
+const INHERITED: &[&[&str]] =
+    &[&["seed"], &["data"], &["model"], &["flow", "path"], &["flow", "precondition"], &["evaluate"]];
+
+/// A recipe, and where the relative paths in it start from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadRecipe {
+    /// The recipe, complete.
+    pub recipe: Recipe,
+    /// The folder that its data are relative to, where it took them over.
+    pub base: Option<PathBuf>,
+}
+
+/// Reads a recipe. One with `[from]` is completed by the data, the network, the path and the evaluation of that run.
+///
+/// # Errors
+/// Those of [`Recipe::read`], and when there is no such run.
+pub fn read_recipe(document: Document) -> Result<ReadRecipe, TrainError> {
+    let Some(run) = document.text_at(&["from", "run"]) else {
+        return Ok(ReadRecipe { recipe: Recipe::read(&document)?, base: None });
+    };
+    let run = open(Path::new(&run))?;
+    let config = Document::open(&run.config_path(), &[])?;
+    let base = if document.has("data") { None } else { Some(DataSummary::read(&run)?.base) };
+    let recipe = Recipe::read(&document.completed_by(&config, INHERITED))?;
+    Ok(ReadRecipe { recipe, base })
+}
+
+fn open(path: &Path) -> Result<RunDir, TrainError> {
+    RunDir::open(path).map_err(|error| {
+        let message = format!(
+            "the run to start from cannot be used: {error}; train it first, or name another with `from.run`"
+        );
+        TrainError::Request(message)
+    })
+}
+
+/// The network of the run that a recipe starts from.
+///
+/// # Errors
+/// When there is no such run, it has no checkpoint, or it is of another network or other data.
+pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
+    let (flow, _) = TrainedFlow::open(&open(&from.run)?)?;
+    let [ours, theirs] = [architecture(recipe, summary), architecture(&flow.recipe, &flow.summary)];
+    if ours != theirs {
+        let message = format!(
+            "the network of {} is another one ({theirs}, not {ours}): leave `[model]` and `[data]` out to take them over",
+            from.run.display()
+        );
+        return Err(TrainError::Request(message));
+    }
+    if flow.summary.fingerprint != summary.fingerprint {
+        let message = format!(
+            "{} was trained on other data, in other units: leave `[data]` out to take them over",
+            from.run.display()
+        );
+        return Err(TrainError::Request(message));
+    }
+    Ok(flow)
+}
+
+/// Keeps the network that a run starts from in its folder, so that it needs the other run no more.
+///
+/// # Errors
+/// What the file system answers.
+pub fn save(run: &RunDir, flow: &TrainedFlow) -> Result<(), TrainError> {
+    run.save_base(&state::weights_only(&flow.recipe, &flow.summary, flow.step, flow.network()))?;
+    Ok(())
+}
+
+/// The network that a run started from; none for a run that started from nothing.
+///
+/// # Errors
+/// When it is missing or damaged.
+pub fn restore(run: &RunDir, recipe: &Recipe, summary: &DataSummary) -> Result<Option<Mlp>, TrainError> {
+    if recipe.from.is_none() {
+        return Ok(None);
+    }
+    let Checkpoint { average, state, .. } = run.read_base()?;
+    state.require_architecture(&architecture(recipe, summary))?;
+    let mut noise = thalweg_noise::Noise::new(0);
+    let empty = recipe.model.init(summary.dim, summary.condition, &mut noise, &Placement::cpu());
+    Ok(Some(parameters::load(empty, &average)?))
+}

@@ -1,0 +1,268 @@
+//! The guard of fine-tuning: held-out points against what the flow makes of noise, at every validation.
+//!
+//! A loss of reconstructions falls while the flow loses its spread, so it cannot say when to stop. A distance between
+//! clouds can, and the ratio of their variances says what is being lost.
+
+use thalweg_data::{Batch, Condition, Dataset, Split};
+use thalweg_metrics::variance_ratio;
+use thalweg_nets::Mlp;
+use thalweg_noise::Noise;
+use thalweg_ot::Points;
+use thalweg_solve::{Placement, Save, Solver, solve_field, to_host};
+
+use crate::error::TrainError;
+use crate::field::{FlowField, preconditioning};
+use crate::finetune::GuardConfig;
+use crate::objective::tensor_condition;
+use crate::parameters::ByName;
+use crate::recipe::Recipe;
+use crate::summary::DataSummary;
+
+/// Held-out points that are compared with as many reconstructions.
+const POINTS: usize = 1_000;
+/// Conditions whose outputs' spread is measured, and outputs for each.
+const CONDITIONS: usize = 32;
+const OUTPUTS: usize = 32;
+
+/// The variance ratio has collapsed when it is below this share of what it was at the start.
+const COLLAPSE: f64 = 0.8;
+
+/// What one look found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// The guard's distance, in model units.
+    pub distance: f64,
+    /// Variance of the reconstructions over that of the data.
+    pub variance_ratio: f64,
+    /// Variance of outputs for the same condition over that of the data; none without conditions.
+    pub condition_spread: Option<f64>,
+}
+
+/// How the looks of a training went.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    /// The look at the weights that the training started from.
+    pub first: Option<Look>,
+    /// The best weights so far.
+    pub best: Option<Best>,
+    /// Looks since then.
+    pub waited: u64,
+    /// Whether patience has run out.
+    pub ended: bool,
+    /// Whether a collapse was told of.
+    pub warned: bool,
+}
+
+/// The weights of the look with the least distance.
+#[derive(Debug, Clone)]
+pub struct Best {
+    /// Its distance.
+    pub distance: f64,
+    /// Steps made by then.
+    pub step: u64,
+    /// The averaged weights.
+    pub weights: ByName,
+}
+
+impl Watch {
+    /// Takes note of a look at `weights` after `step` steps; says what a human should know.
+    pub fn note(
+        &mut self,
+        guard: &GuardConfig,
+        look: Look,
+        step: u64,
+        weights: impl FnOnce() -> ByName,
+    ) -> Vec<String> {
+        let first = *self.first.get_or_insert(look);
+        let mut messages = Vec::new();
+        let lost = look.variance_ratio < COLLAPSE * first.variance_ratio;
+        if lost && !self.warned {
+            self.warned = true;
+            messages.push(format!(
+                "the flow is losing spread: the variance of what it makes is {:.3} of the data's, and was {:.3}; \
+                 `self` or `debiased` pairs, a larger `pairing_batch`, a `matching` term or fewer steps keep it",
+                look.variance_ratio, first.variance_ratio
+            ));
+        }
+        if self.best.as_ref().is_none_or(|best| look.distance < best.distance) {
+            self.best = Some(Best { distance: look.distance, step, weights: weights() });
+            self.waited = 0;
+            return messages;
+        }
+        self.waited += 1;
+        if guard.patience > 0 && self.waited >= guard.patience {
+            self.ended = true;
+        }
+        messages
+    }
+
+    /// What came of it, in words.
+    #[must_use]
+    pub fn verdict(&self, guard: &GuardConfig, step: u64) -> Option<String> {
+        let (first, best) = (self.first?, self.best.as_ref()?);
+        let name = guard.metric.name();
+        let ended = if self.ended { format!("ended after step {step}, ") } else { String::new() };
+        Some(if best.step == 0 {
+            format!(
+                "{ended}no better than the flow it started from, whose weights are kept: {name} {:.5} on held-out points",
+                first.distance
+            )
+        } else {
+            format!(
+                "{ended}the weights of step {} are kept: {name} {:.5} on held-out points, and {:.5} at the start",
+                best.step, best.distance, first.distance
+            )
+        })
+    }
+}
+
+/// Looks at networks.
+#[derive(Debug)]
+pub struct Guard<'a> {
+    recipe: &'a Recipe,
+    summary: &'a DataSummary,
+    config: &'a GuardConfig,
+    solver: &'a Solver,
+    source: Vec<f64>,
+    truth: Batch,
+}
+
+impl<'a> Guard<'a> {
+    /// Draws what all looks have in common: held-out points, or points of the training data where none are held out.
+    ///
+    /// # Errors
+    /// When the data cannot give two points.
+    pub fn new(
+        recipe: &'a Recipe,
+        dataset: &Dataset,
+        summary: &'a DataSummary,
+        (config, solver): (&'a GuardConfig, &'a Solver),
+    ) -> Result<Self, TrainError> {
+        let held_out = dataset.held_out_rows(Split::Validation).unwrap_or(POINTS).min(POINTS);
+        let truth = if held_out >= 2 {
+            dataset.held_out(Split::Validation, Some(held_out), recipe.seed)?
+        } else {
+            dataset.batch(dataset.training_rows().unwrap_or(POINTS).min(POINTS), recipe.seed, 0)?
+        };
+        let source = source(recipe, dataset, truth.rows, SOURCE);
+        Ok(Self { recipe, summary, config, solver, source, truth })
+    }
+
+    /// Compares what the network makes of the same noise as always with the same points as always.
+    ///
+    /// # Errors
+    /// When the solve fails or what it gives is not finite.
+    pub fn look(&self, network: &Mlp) -> Result<Look, TrainError> {
+        let dim = self.truth.dim;
+        let made = self.made(network, &self.source, &self.truth.condition)?;
+        let (made, truth) = (Points::new(&made, dim), Points::new(&self.truth.points, dim));
+        let distance =
+            self.config.metric.evaluate(made, truth, &mut Noise::at(self.recipe.seed, "guard", 0))?;
+        Ok(Look {
+            distance,
+            variance_ratio: variance_ratio(made, truth)?,
+            condition_spread: self.condition_spread(network)?,
+        })
+    }
+
+    /// The mean variance among outputs of one condition, over the variance of the data.
+    fn condition_spread(&self, network: &Mlp) -> Result<Option<f64>, TrainError> {
+        if self.truth.condition == Condition::None {
+            return Ok(None);
+        }
+        let (dim, count) = (self.truth.dim, CONDITIONS.min(self.truth.rows));
+        // Each of some conditions with the noise of several points.
+        let pairs = || (0..count).flat_map(|told| (0..OUTPUTS).map(move |k| (told, k)));
+        let told: Vec<usize> = pairs().map(|(told, _)| told).collect();
+        let rows = self.source.len() / dim;
+        let source: Vec<f64> = pairs()
+            .flat_map(|(told, k)| {
+                let row = (told * OUTPUTS + k) % rows;
+                self.source[row * dim..(row + 1) * dim].iter().copied()
+            })
+            .collect();
+        let made = self.made(network, &source, &self.truth.condition.select(&told))?;
+        let within =
+            made.chunks_exact(OUTPUTS * dim).map(|outputs| total_variance(outputs, dim)).sum::<f64>();
+        Ok(Some(within / count as f64 / total_variance(&self.truth.points, dim)))
+    }
+
+    fn made(&self, network: &Mlp, source: &[f64], condition: &Condition) -> Result<Vec<f64>, TrainError> {
+        let placement = Placement::cpu();
+        let dim = self.truth.dim;
+        let x0 = placement.tensor::<2>(source, [source.len() / dim, dim]);
+        let scales = preconditioning(&self.recipe.flow, self.summary);
+        let field = FlowField::new(network, scales, &tensor_condition(condition, &placement), 1.0);
+        let span = self.recipe.flow.path.interval().span();
+        let solution = solve_field(self.solver, span, x0, &Save::End, &field)
+            .map_err(|error| TrainError::solve("the guard's reconstruction", error.without_state()))?;
+        Ok(to_host(&solution.state))
+    }
+}
+
+/// Source points in model units for a purpose of their own.
+fn source(recipe: &Recipe, dataset: &Dataset, rows: usize, purpose: u64) -> Vec<f64> {
+    let deviation = recipe.flow.path.source_deviation();
+    let mut points = dataset.source_draws(rows, recipe.seed ^ purpose).points;
+    points.iter_mut().for_each(|x| *x *= deviation);
+    points
+}
+
+/// Turns the seed of training sources into that of the guard's.
+const SOURCE: u64 = 0x6775_6172_6400_0000;
+
+/// The trace of the covariance.
+fn total_variance(points: &[f64], dim: usize) -> f64 {
+    let rows = (points.len() / dim) as f64;
+    let column = |k: usize| {
+        let values = || points.iter().skip(k).step_by(dim);
+        let mean = values().sum::<f64>() / rows;
+        values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (rows - 1.0).max(1.0)
+    };
+    (0..dim).map(column).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(distance: f64, variance_ratio: f64) -> Look {
+        Look { distance, variance_ratio, condition_spread: None }
+    }
+
+    #[test]
+    fn the_best_is_kept_until_patience_runs_out() {
+        let (guard, mut watch) = (GuardConfig { patience: 2, ..GuardConfig::default() }, Watch::default());
+        for (step, (distance, ended)) in
+            [(3.0, false), (1.0, false), (2.0, false), (1.5, true)].into_iter().enumerate()
+        {
+            assert!(watch.note(&guard, look(distance, 1.0), step as u64, ByName::new).is_empty());
+            assert_eq!(watch.ended, ended, "after {step}");
+        }
+        let best = watch.best.as_ref().unwrap();
+        assert_eq!((best.step, best.distance), (1, 1.0));
+        let verdict = watch.verdict(&guard, 3).unwrap();
+        assert!(verdict.starts_with("ended after step 3, the weights of step 1 are kept"), "{verdict}");
+    }
+
+    #[test]
+    fn a_collapse_is_told_of_once() {
+        let (guard, mut watch) = (GuardConfig { patience: 0, ..GuardConfig::default() }, Watch::default());
+        let mut told = 0;
+        for (step, ratio) in [1.0, 0.9, 0.7, 0.5].into_iter().enumerate() {
+            told += watch.note(&guard, look(1.0 + ratio, ratio), step as u64, ByName::new).len();
+        }
+        assert_eq!(told, 1);
+        let mut worse = Watch::default();
+        for step in 0..50 {
+            worse.note(&guard, look(1.0 + step as f64, 1.0), step, ByName::new);
+        }
+        assert!(!worse.ended, "no patience is endless patience");
+        assert!(worse.verdict(&guard, 50).unwrap().starts_with("no better than the flow it started from"));
+    }
+
+    #[test]
+    fn the_total_variance_of_a_square() {
+        assert_eq!(total_variance(&[0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0], 2), 8.0 / 3.0);
+    }
+}
