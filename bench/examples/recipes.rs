@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use serde_json::Value;
-use thalweg_train::RECIPES;
+use thalweg_train::{EmbeddedRecipe, RECIPES, find_recipe};
 
 #[derive(Parser)]
 struct Arguments {
@@ -63,6 +63,11 @@ fn train(arguments: &Arguments, name: &str, file: Option<&str>, folder: &Path) -
     let started = Instant::now();
     let mut command = Command::new(&arguments.program);
     command.args(["train", name, "--threads", &arguments.threads.to_string(), "--out"]).arg(folder);
+    if let Some(run) = find_recipe(name).and_then(EmbeddedRecipe::starts_from) {
+        // The folder of the run has the name of its recipe, and was made before.
+        let run = arguments.out.join(Path::new(&run).file_name().unwrap_or_default());
+        command.arg("--set").arg(format!("from.run={}", run.display()));
+    }
     if let Some(file) = file {
         command.arg("--set").arg(format!("data.target.path={file}"));
     }

@@ -35,7 +35,11 @@ fn the_recipe_of_the_book_is_valid() {
 fn every_key_of_a_recipe_is_explained() {
     let text = page("recipes.md");
     let here = tempfile::tempdir().unwrap();
+    let tiny =
+        "--set train.steps=2 --set model.width=4 --set evaluate.samples=20 --set evaluate.report=false";
+    thalweg(here.path(), &format!("train i-cfm {tiny}")).done();
     for name in [
+        "fine-tuning",
         "two-moons",
         "cnf",
         "sb-cfm",

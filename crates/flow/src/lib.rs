@@ -27,6 +27,7 @@
 //! ```
 
 mod bits;
+mod bound;
 mod change;
 mod coupling;
 mod divergence;
@@ -45,6 +46,7 @@ mod sde;
 mod times;
 
 pub use bits::{LogitTransform, PixelScale, log_mean_exp};
+pub use bound::{ExactInference, InferenceErrors, inference_errors};
 pub use change::ChangedSchedule;
 pub use coupling::{
     BatchBias, BatchCost, ConditionRule, Conditions, CouplingConfig, Pairing, Repeats, plan_entropy,

@@ -117,6 +117,13 @@ pub fn evaluate(
         samples = shared.samples(&mut tally, flow, source);
     }
     likelihood::score(&mut tally, flow, dataset, options.seed);
+    if flow.is_tuned_to_steps() && tally.scores.iter().any(|score| score.name == "nll") {
+        tally.warnings.push(
+            "likelihoods are those of the flow solved accurately, from which the few steps that were tuned may have \
+             moved away"
+                .to_string(),
+        );
+    }
     if let Some(source) = &source {
         shared.motion(&mut tally, flow, source, samples.as_ref());
     }

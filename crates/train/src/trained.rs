@@ -5,12 +5,12 @@ use thalweg_flow::{Divergence, LogLikelihood, PathConfig, Schedule, StochasticSa
 use thalweg_nets::{ConditionSpec, Mlp};
 use thalweg_noise::Noise;
 use thalweg_run::{Document, RunDir};
-use thalweg_solve::{Placement, Save, Solver, solve_field, to_host};
+use thalweg_solve::{Placement, Save, Solver, Steps, solve_field, to_host};
 
 use crate::base;
 use crate::error::TrainError;
 use crate::field::{FlowField, preconditioning};
-use crate::objective::tensor_condition;
+use crate::objective::{ObjectiveConfig, tensor_condition};
 use crate::recipe::Recipe;
 use crate::state::TrainState;
 use crate::summary::DataSummary;
@@ -154,6 +154,17 @@ impl TrainedFlow {
     pub fn base(&self) -> Option<Self> {
         let network = self.base.clone()?;
         Some(Self { network, base: None, ..self.clone() })
+    }
+
+    /// Whether it was tuned to a fixed number of steps, so that an accurate solve is not what it was tuned to.
+    #[must_use]
+    pub fn is_tuned_to_steps(&self) -> bool {
+        match &self.recipe.flow.objective {
+            ObjectiveConfig::Reconstruction(config) => {
+                !matches!(config.solver(&self.recipe).steps, Steps::Adaptive { .. })
+            }
+            _ => false,
+        }
     }
 
     /// Parameters of the network.

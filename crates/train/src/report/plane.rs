@@ -50,6 +50,11 @@ pub(super) fn sections(subject: &Subject) -> Vec<Section> {
             "The likelihood of the flow at every cell, by the change of variables along its paths: a density, not a \
              histogram of samples.",
         );
+        let density = if subject.flow.is_tuned_to_steps() {
+            density.text("Solved accurately: the few steps that were tuned may arrive elsewhere.")
+        } else {
+            density
+        };
         sections.push(add(density, scene.densities()));
     }
     let velocity = Section::new("Velocity").text("Where points are sent at several times, and how fast.");
