@@ -33,6 +33,8 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Log-likelihood of data under a trained flow.
     Likelihood(Likelihood),
+    /// The error of inference by steps of Euler, and what bounds it.
+    Bound(Bound),
     /// List the recipes inside this program, or show one.
     Recipes(Recipes),
     /// Look into a data file: members, shapes, types, ranges.
@@ -156,6 +158,44 @@ pub struct Evaluate {
     /// How to solve the differential equation.
     #[command(flatten)]
     pub solver: SolverArguments,
+}
+
+/// Arguments of `thalweg bound`.
+#[derive(Debug, Args)]
+pub struct Bound {
+    /// The run folder.
+    pub run: PathBuf,
+
+    /// Number of equal steps [default: those of the recipe, where it has steps of Euler; else 16].
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Number of trajectories.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub points: usize,
+
+    /// The seed of their noise.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// What the flow is held against.
+    #[arg(long, value_enum, default_value_t = TruthName::Known)]
+    pub truth: TruthName,
+
+    /// The time to end at [default: the end of the path, and 0.9 against the exact velocity of a table].
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub until: Option<f64>,
+}
+
+/// What a flow is held against.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TruthName {
+    /// The exact velocity of the data where it is known and was trained on, else the flow itself.
+    Known,
+    /// The exact velocity of the data.
+    Exact,
+    /// The flow itself, solved accurately: the error of the steps alone.
+    Own,
 }
 
 /// Arguments of `thalweg likelihood`.

@@ -4,6 +4,7 @@
 //! wrong.
 
 mod args;
+mod bound;
 mod data;
 mod evaluate;
 mod failure;
@@ -53,6 +54,7 @@ fn command(arguments: &Arguments) -> Result<(), Failure> {
         Command::Sample(sample) => sample::run(sample, json),
         Command::Evaluate(evaluate) => evaluate::run(evaluate, json),
         Command::Likelihood(likelihood) => likelihood::run(likelihood, json),
+        Command::Bound(bound) => bound::run(bound, json),
         Command::Recipes(recipes) => recipes::run(recipes, json),
         Command::Data(data) => data::run(data, json),
         Command::Completions { shell } => {

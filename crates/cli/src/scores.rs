@@ -36,7 +36,7 @@ fn lines(scores: &[Score], base: Option<&[Score]>) -> String {
 }
 
 /// Four significant digits, whatever the size.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
         "0".to_string()

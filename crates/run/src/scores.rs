@@ -1,6 +1,7 @@
-//! `scores.json`: what an evaluation found, in whatever form the evaluation has.
+//! `scores.json`: what an evaluation found, in whatever form the evaluation has; and other documents beside it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,15 @@ impl RunDir {
     /// The file system's, and a type without a JSON form.
     pub fn write_scores<T: Serialize>(&self, scores: &T) -> Result<(), RunError> {
         write_json(&self.scores_path(), scores)
+    }
+
+    /// Writes another JSON document of this name beside it, and returns its path.
+    ///
+    /// # Errors
+    /// As [`write_scores`](RunDir::write_scores).
+    pub fn write_document<T: Serialize>(&self, name: &str, document: &T) -> Result<PathBuf, RunError> {
+        let path = self.path().join(name);
+        write_json(&path, document).map(|()| path)
     }
 
     /// Reads `scores.json`, or nothing if the run has not been evaluated.

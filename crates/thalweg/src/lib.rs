@@ -87,13 +87,13 @@ pub use burn;
 /// From a recipe to a run, and from a run to samples, likelihoods, scores and a report.
 pub mod train {
     pub use thalweg_train::{
-        AverageConfig, Baseline, Best, ConditionRequest, DataSummary, EmbeddedRecipe, Ending, Equation,
-        EvaluateConfig, EvaluateOptions, Evaluation, FlowConfig, FlowField, FromConfig, GuardConfig,
-        LearningRate, LikelihoodConfig, LogDensities, Look, ObjectiveConfig, OptimizerConfig, OptimizerKind,
-        PairsConfig, Progress, Protocol, RECIPES, ReadRecipe, Recipe, ReconstructionConfig, SampleRequest,
-        Samples, Scaling, ScoreFile, Session, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow,
-        Trajectories, Truth, Watch, animation, evaluate, find_recipe, read_recipe, write_report,
-        write_scores,
+        AverageConfig, Baseline, Best, BoundReport, BoundRequest, ConditionRequest, DataSummary,
+        EmbeddedRecipe, Ending, Equation, EvaluateConfig, EvaluateOptions, Evaluation, FlowConfig, FlowField,
+        FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, ObjectiveConfig,
+        OptimizerConfig, OptimizerKind, PairsConfig, Progress, Protocol, RECIPES, ReadRecipe, Recipe,
+        ReconstructionConfig, SampleRequest, Samples, Scaling, ScoreFile, Session, Spread, TapeMemory,
+        TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation,
+        evaluate, find_recipe, read_recipe, write_report, write_scores,
     };
 }
 

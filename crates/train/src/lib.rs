@@ -4,6 +4,7 @@ mod ahead;
 mod animation;
 mod average;
 mod base;
+mod bound;
 mod encoded;
 mod error;
 mod evaluate;
@@ -29,6 +30,7 @@ mod view;
 pub use animation::animation;
 pub use average::AverageConfig;
 pub use base::{FromConfig, ReadRecipe, read_recipe};
+pub use bound::{BoundReport, BoundRequest, Spread, TruthChoice};
 pub use error::TrainError;
 pub use evaluate::{
     Baseline, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,

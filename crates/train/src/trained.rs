@@ -440,7 +440,7 @@ impl TrainedFlow {
         }
     }
 
-    fn field<'n>(
+    pub(crate) fn field<'n>(
         &self,
         network: &'n Mlp,
         condition: &Condition,
@@ -452,7 +452,7 @@ impl TrainedFlow {
     }
 
     /// The one-sided schedule that the path is, for stochastic sampling.
-    fn schedule(&self) -> Result<Schedule, TrainError> {
+    pub(crate) fn schedule(&self) -> Result<Schedule, TrainError> {
         let path = self.recipe.flow.path;
         match path {
             PathConfig::OneSided { schedule } => Ok(schedule),

@@ -1,0 +1,67 @@
+//! `thalweg bound`: the error of inference in few steps, and what bounds it.
+
+use thalweg_data::Dataset;
+use thalweg_run::RunDir;
+use thalweg_solve::{Method, Steps};
+use thalweg_train::{BoundRequest, TrainedFlow, TruthChoice};
+
+use crate::args::{Bound, TruthName};
+use crate::failure::Failure;
+use crate::print::{print_error, print_json, print_line};
+use crate::scores::number;
+
+/// Steps where the recipe has none of Euler's.
+const STEPS: usize = 16;
+
+/// Measures, prints, and writes `bound.json` and `bound.html` into the run.
+pub fn run(arguments: &Bound, json: bool) -> Result<(), Failure> {
+    let run = RunDir::open(&arguments.run)?;
+    let (flow, warnings) = TrainedFlow::open(&run)?;
+    for warning in warnings {
+        print_error(&format!("warning: {warning}"));
+    }
+    let dataset = Dataset::load(&flow.recipe.data, flow.recipe.seed, &flow.summary.base)?;
+    let of_recipe = match &flow.recipe.evaluate.solver {
+        solver if solver.method == Method::Euler => match solver.steps {
+            Steps::Fixed(steps) => Some(steps),
+            _ => None,
+        },
+        _ => None,
+    };
+    let request = BoundRequest {
+        steps: arguments.steps.or(of_recipe).unwrap_or(STEPS),
+        points: arguments.points,
+        seed: arguments.seed,
+        truth: match arguments.truth {
+            TruthName::Known => TruthChoice::Known,
+            TruthName::Exact => TruthChoice::Exact,
+            TruthName::Own => TruthChoice::Own,
+        },
+        until: arguments.until,
+    };
+    let report = flow.bound(&dataset, &request)?;
+    let document = run.write_document("bound.json", &report.document())?;
+    let page = run.path().join("bound.html");
+    report.page(&flow.recipe.name).write(&page).map_err(thalweg_train::TrainError::from)?;
+    if json {
+        let mut answer = report.document();
+        answer["page"] = serde_json::json!(page);
+        return print_json(&answer);
+    }
+    let end = report.request.until.unwrap_or_default();
+    print_line(&format!("truth   {}", report.truth))?;
+    print_line(&format!(
+        "steps   {} of Euler up to t = {end}, {} trajectories, model units",
+        report.request.steps, report.request.points
+    ))?;
+    print_line(&format!("\n{:<26}  {:>10}  {:>10}  {:>10}", "", "mean", "95 of 100", "largest"))?;
+    for (name, spread) in report.lines() {
+        let [mean, p95, max] = [spread.mean, spread.p95, spread.max].map(number);
+        print_line(&format!("{name:<26}  {mean:>10}  {p95:>10}  {max:>10}"))?;
+    }
+    print_line("")?;
+    for (name, value, origin) in report.inputs() {
+        print_line(&format!("{name:<26}  {:>10}  {origin}", number(value)))?;
+    }
+    print_line(&format!("\npage    {}\nnumbers {}", page.display(), document.display()))
+}
