@@ -18,7 +18,7 @@ shift 2
 cases=("$@")
 if [ ${#cases[@]} -eq 0 ]; then
     cases=(train/2x64x3x256 train/2x256x3x256 train/64x512x4x4096 train/6x256x4x30000-relu
-        velocity/1 velocity/10000 gradient/euler gradient/rk4
+        velocity/1 velocity/10000 gradient/euler gradient/rk4 tune/2x256x3x256
         sample/float32 likelihood/float32 likelihood/float32-per-sample likelihood/float64
         image32/train/16 image32/sample/1 image32/sample/16 image64/train/16 image64/sample/1 image64/sample/16
         action/train/256 action/chunk/1)

@@ -36,7 +36,8 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// One of train/2x64x3x256, train/2x256x3x256, train/64x512x4x4096, train/6x256x4x30000-relu, sample/float32,
-    /// likelihood/float32, likelihood/float64 (with -per-sample for step sizes of each point), velocity/1, velocity/10000, gradient/euler, gradient/rk4.
+    /// likelihood/float32, likelihood/float64 (with -per-sample for step sizes of each point), velocity/1, velocity/10000,
+    /// gradient/euler, gradient/rk4, tune/2x256x3x256.
     #[arg(long)]
     case: String,
     /// Timed repetitions of a solve.
@@ -64,6 +65,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         "likelihood" => solve(arguments, detail, likelihood)?,
         "velocity" => velocity(arguments, detail.parse()?)?,
         "gradient" => gradient(arguments, detail)?,
+        "tune" => tune(detail, arguments.steps)?,
         other => return Err(format!("there is no case {other}").into()),
     };
     record["case"] = json!(format!("{}/{}", arguments.case, arguments.threads));
@@ -102,20 +104,59 @@ average = {{ decay = 0.0, warm_up = false }}
         WARM_UP + steps
     );
     let recipe = Recipe::read(&Document::new(&text, "speed", &[])?)?;
-    let folder = std::env::temp_dir().join(format!("thalweg-speed-{}", std::process::id()));
-    let mut session = Session::begin(recipe, Path::new("."), &folder)?;
+    let folder = scratch();
+    let session = Session::begin(recipe, Path::new("."), &folder)?;
+    let measured = timed(session, steps)?;
+    std::fs::remove_dir_all(&folder)?;
+    let mut record =
+        json!({ "dim": dim, "width": width, "hidden": hidden, "batch": batch, "activation": activation });
+    for (name, value) in measured {
+        record[name] = value;
+    }
+    Ok(record)
+}
+
+/// Whole steps of a fine-tuning on reconstructions: draws, exact pairing, four steps of Euler forth and back, Adam.
+fn tune(size: &str, steps: usize) -> Result<Value, Box<dyn Error>> {
+    if size != "2x256x3x256" {
+        return Err(format!("there is no case tune/{size}").into());
+    }
+    let folder = scratch();
+    let text = format!(
+        "name = 'speed'
+        data.target = {{ kind = 'random-gaussian', dim = 2, condition_number = 1.0 }}
+        model = {{ width = 256, hidden_layers = 3 }}
+        evaluate.solver = {{ method = 'euler', steps.fixed = 4 }}
+        train = {{ batch = 256, steps = {}, average = {{ decay = 0.0, warm_up = false }} }}",
+        WARM_UP + steps
+    );
+    let base = Recipe::read(&Document::new(&text, "speed", &["train.steps=1".parse()?])?)?;
+    Session::begin(base, Path::new("."), &folder.join("base"))?
+        .train(&mut Sinks::new(), |_| ControlFlow::Continue(()))?;
+    let from = format!("from.run='{}'", folder.join("base").display()).parse()?;
+    let objective = "flow.objective.kind=reconstruction".parse()?;
+    let tuned = Recipe::read(&Document::new(&text, "speed", &[from, objective])?)?;
+    let measured = timed(Session::begin(tuned, Path::new("."), &folder.join("tuned"))?, steps)?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(Value::Object(measured))
+}
+
+fn scratch() -> PathBuf {
+    std::env::temp_dir().join(format!("thalweg-speed-{}", std::process::id()))
+}
+
+/// Trains, and tells how long a step takes after the first.
+fn timed(mut session: Session, steps: usize) -> Result<serde_json::Map<String, Value>, Box<dyn Error>> {
     let (mut seconds, mut last) = (Vec::new(), Instant::now());
     session.train(&mut Sinks::new(), |_| {
         seconds.push(last.elapsed().as_secs_f64());
         last = Instant::now();
         ControlFlow::Continue(())
     })?;
-    std::fs::remove_dir_all(&folder)?;
-    let [low, median, high] = spread(seconds.split_off(WARM_UP)).map(|seconds| 1000.0 * seconds);
-    Ok(json!({
-        "dim": dim, "width": width, "hidden": hidden, "batch": batch, "activation": activation, "dtype": "float32", "steps": steps,
-        "milliseconds_median": median, "milliseconds_low": low, "milliseconds_high": high,
-    }))
+    let [low, median, high] = spread(seconds.split_off(WARM_UP)).map(|seconds| json!(1000.0 * seconds));
+    let named = [("milliseconds_median", median), ("milliseconds_low", low), ("milliseconds_high", high)];
+    let described = [("dtype", json!("float32")), ("steps", json!(steps))];
+    Ok(named.into_iter().chain(described).map(|(name, value)| (name.to_string(), value)).collect())
 }
 
 /// Evaluations, and figures by which to see that both sides solve the same problem.

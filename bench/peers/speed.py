@@ -21,6 +21,7 @@ TRAINING_SIZES = ["2x64x3x256", "2x256x3x256", "64x512x4x4096", "6x256x4x30000-r
 # Rows of one evaluation.
 VELOCITY_ROWS = [1, 10_000]
 GRADIENT_ROWS, GRADIENT_STEPS = 256, 8
+TUNED_SIZE, TUNED_STEPS = "2x256x3x256", 4
 SIGMA = 0.1
 LEARNING_RATE = 1e-3
 TOLERANCE = 1e-5
@@ -42,6 +43,7 @@ def cases(threads):
                 yield f"velocity/{rows}/{mode}/{count}"
             for method in ("euler", "rk4"):
                 yield f"gradient/{method}/{mode}/{count}"
+            yield f"tune/{TUNED_SIZE}/{mode}/{count}"
 
 
 def peak_megabytes():
@@ -105,6 +107,44 @@ def train(size, mode, arguments):
     measured = {f"milliseconds_{name}": 1000 * value for name, value in spread(seconds).items()}
     described = {"dim": dim, "width": width, "hidden": hidden, "batch": batch, "mode": mode, "dtype": "float32"}
     return {**described, "steps": arguments.steps, "first_step_seconds": first, **measured}
+
+
+def tune(size, mode, arguments):
+    """Times whole steps of fine-tuning on reconstructions: draws, exact pairing, the solve, its gradient and Adam."""
+    import numpy as np
+    import ot
+    import torch
+    from torchdiffeq import odeint
+
+    from network import Mlp
+
+    dim, width, hidden, batch = (int(number) for number in size.split("x"))
+    torch.manual_seed(0)
+    model = Mlp(dim, width, hidden, "silu")
+    field = torch.compile(model) if mode == "compiled" else model
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True if mode == "compiled" else None)
+    data = torch.randn(RESIDENT_BATCHES, batch, dim)
+    times = torch.linspace(0.0, 1.0, TUNED_STEPS + 1)
+    share = np.full(batch, 1 / batch)
+
+    def step(index):
+        x1 = data[index % RESIDENT_BATCHES]
+        x0 = torch.randn_like(x1)
+        plan = ot.emd(share, share, torch.cdist(x0, x1).square().double().numpy())
+        x1 = x1[torch.from_numpy(plan.argmax(1))]
+        optimizer.zero_grad()
+        loss = torch.mean((odeint(field, x0, times, method="euler")[-1] - x1) ** 2)
+        loss.backward()
+        optimizer.step()
+
+    seconds = []
+    for index in range(arguments.warm_up + 1 + arguments.steps):
+        start = time.perf_counter()
+        step(index)
+        seconds.append(time.perf_counter() - start)
+    seconds = seconds[arguments.warm_up + 1 :]
+    measured = {f"milliseconds_{name}": 1000 * value for name, value in spread(seconds).items()}
+    return {"mode": mode, "dtype": "float32", "steps": arguments.steps, **measured}
 
 
 def sample(dtype, mode, arguments):
@@ -238,7 +278,7 @@ def solved(points, dtype, mode, evaluations, seconds, checks):
     return {"rows": rows, "dim": dim, "dtype": dtype, "mode": mode, "evaluations": evaluations, **measured, **checks}
 
 
-KINDS = {"train": train, "sample": sample, "likelihood": likelihood, "velocity": velocity, "gradient": gradient}
+KINDS = {"train": train, "tune": tune, "sample": sample, "likelihood": likelihood, "velocity": velocity, "gradient": gradient}
 
 
 def work(case, arguments):

@@ -73,7 +73,7 @@ fn begin(arguments: &Train) -> Result<Session, Failure> {
     let found = recipes::find(arguments.recipe.as_deref().unwrap_or(DEFAULT), &overrides)?;
     let ReadRecipe { recipe, base } = read_recipe(found.document)?;
     let base = base.unwrap_or(found.base);
-    let out = arguments.out.clone().unwrap_or_else(|| default_out(&recipe));
+    let out = arguments.out.clone().unwrap_or_else(|| default_out(&recipe.name));
     Session::begin(recipe, &base, &out).map_err(|error| {
         if found.is_embedded && is_missing_file(&error) {
             return Failure::request(format!("{error}; name it with --set data.target.path=FILE"));
@@ -83,33 +83,41 @@ fn begin(arguments: &Train) -> Result<Session, Failure> {
 }
 
 fn resume(arguments: &Train) -> Result<Session, Failure> {
-    let read = |name: &str| Ok::<_, Failure>(read_recipe(recipes::find(name, &[])?.document)?.recipe);
-    let typed = arguments.recipe.as_deref().map(read).transpose()?;
+    let typed = arguments.recipe.as_deref().map(name_of).transpose()?;
     let out = match (&arguments.out, &typed) {
         (Some(out), _) => out.clone(),
-        (None, Some(recipe)) => default_out(recipe),
-        (None, None) => default_out(&read(DEFAULT)?),
+        (None, Some(name)) => default_out(name),
+        (None, None) => default_out(DEFAULT),
     };
     let session = Session::resume(&out)?;
     let of_run = &session.recipe.name;
-    if let Some(typed) = typed.filter(|typed| typed.name != *of_run) {
+    if let Some(typed) = typed.filter(|typed| typed != of_run) {
         let message = format!(
-            "the run in {} was begun with the recipe `{of_run}`, not `{}`: leave the recipe out to go on with it, or \
+            "the run in {} was begun with the recipe `{of_run}`, not `{typed}`: leave the recipe out to go on with it, or \
              train a new run with another --out",
             out.display(),
-            typed.name
         );
         return Err(Failure::request(message));
     }
     Ok(session)
 }
 
+/// The name that a recipe gives itself. What it starts from is not needed for that, and may be gone.
+fn name_of(recipe: &str) -> Result<String, Failure> {
+    let document = recipes::find(recipe, &[])?.document;
+    match document.text_at(&["name"]) {
+        Some(name) => Ok(name),
+        // Says what is wrong with it.
+        None => Ok(Recipe::read(&document)?.name),
+    }
+}
+
 fn is_missing_file(error: &TrainError) -> bool {
     matches!(error, TrainError::Data(DataError::Io { source, .. }) if source.kind() == ErrorKind::NotFound)
 }
 
-fn default_out(recipe: &Recipe) -> PathBuf {
-    Path::new("runs").join(&recipe.name)
+fn default_out(name: &str) -> PathBuf {
+    Path::new("runs").join(name)
 }
 
 fn train(session: &mut Session, sinks: &mut Sinks, json: bool) -> Result<Ending, Failure> {

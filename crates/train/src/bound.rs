@@ -114,13 +114,13 @@ impl TrainedFlow {
         };
         match truth {
             Some(Known::Gaussian(words, truth)) => {
-                measure(words, true, inference_errors(&truth, &field, &x0, &times))
+                measure(words, true, inference_errors(&*truth, &field, &x0, &times))
             }
             Some(Known::Mixture(words, truth)) => {
-                measure(words, true, inference_errors(&truth, &field, &x0, &times))
+                measure(words, true, inference_errors(&*truth, &field, &x0, &times))
             }
             Some(Known::Finite(words, truth)) => {
-                measure(words, true, inference_errors(&truth, &field, &x0, &times))
+                measure(words, true, inference_errors(&*truth, &field, &x0, &times))
             }
             None => {
                 let words = "the flow itself, solved accurately".to_string();
@@ -179,7 +179,10 @@ impl TrainedFlow {
             };
             let covariance: Vec<f64> = (0..dim * dim).map(entry).collect();
             let truth = GaussianFlow::new(schedule, &scaled(gaussian.mean()), &covariance, placement)?;
-            return Ok(Some(Known::Gaussian("the exact velocity of a Gaussian".to_string(), truth)));
+            return Ok(Some(Known::Gaussian(
+                "the exact velocity of a Gaussian".to_string(),
+                Box::new(truth),
+            )));
         }
         if let Some(modes) = dataset.modes() {
             let part = |k: usize| MixtureComponent {
@@ -196,21 +199,21 @@ impl TrainedFlow {
             let parts: Vec<MixtureComponent> = (0..modes.weights.len()).map(part).collect();
             let truth = MixtureFlow::new(schedule, &parts, placement)?;
             let words = format!("the exact velocity of a mixture of {} Gaussians", parts.len());
-            return Ok(Some(Known::Mixture(words, truth)));
+            return Ok(Some(Known::Mixture(words, Box::new(truth))));
         }
         let rows = dataset.training_rows().filter(|rows| *rows <= MOST_ROWS);
         let (Some(rows), None) = (rows, self.recipe.data.dequantise) else { return Ok(None) };
         let table = dataset.batch(rows, self.recipe.seed, 0)?;
         let truth = FiniteDataFlow::new(schedule, Points::new(&table.points, dim), placement)?;
-        Ok(Some(Known::Finite(format!("the exact velocity of the {rows} training points"), truth)))
+        Ok(Some(Known::Finite(format!("the exact velocity of the {rows} training points"), Box::new(truth))))
     }
 }
 
 /// A velocity in closed form with its name.
 enum Known {
-    Gaussian(String, GaussianFlow),
-    Mixture(String, MixtureFlow),
-    Finite(String, FiniteDataFlow),
+    Gaussian(String, Box<GaussianFlow>),
+    Mixture(String, Box<MixtureFlow>),
+    Finite(String, Box<FiniteDataFlow>),
 }
 
 #[cfg(test)]
@@ -247,9 +250,9 @@ mod tests {
         let (dim, placement) = (flow.summary.dim, Placement::cpu_double());
         let x = placement.tensor::<2>(&flow.source(number, 1).unwrap(), [number, dim]);
         match flow.exact_velocity(dataset).unwrap() {
-            Known::Gaussian(_, field) => end(&field, x, 1.0),
-            Known::Mixture(_, field) => end(&field, x, 1.0),
-            Known::Finite(_, field) => end(&field, x, 0.999),
+            Known::Gaussian(_, field) => end(&*field, x, 1.0),
+            Known::Mixture(_, field) => end(&*field, x, 1.0),
+            Known::Finite(_, field) => end(&*field, x, 0.999),
         }
     }
 
