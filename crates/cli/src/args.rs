@@ -190,7 +190,8 @@ pub struct Bound {
 /// What a flow is held against.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum TruthName {
-    /// The exact velocity of the data where it is known and was trained on, else the flow itself.
+    /// The exact velocity of the data where it is known and was trained on; the flow before it was tuned, where it was;
+    /// else the flow itself.
     Known,
     /// The exact velocity of the data.
     Exact,

@@ -20,7 +20,6 @@ pub fn run(arguments: &Bound, json: bool) -> Result<(), Failure> {
     for warning in warnings {
         print_error(&format!("warning: {warning}"));
     }
-    let dataset = Dataset::load(&flow.recipe.data, flow.recipe.seed, &flow.summary.base)?;
     let of_recipe = match &flow.recipe.evaluate.solver {
         solver if solver.method == Method::Euler => match solver.steps {
             Steps::Fixed(steps) => Some(steps),
@@ -39,7 +38,9 @@ pub fn run(arguments: &Bound, json: bool) -> Result<(), Failure> {
         },
         until: arguments.until,
     };
-    let report = flow.bound(&dataset, &request)?;
+    let load = || Dataset::load(&flow.recipe.data, flow.recipe.seed, &flow.summary.base);
+    let dataset = flow.bound_needs_data(request.truth).then(load).transpose()?;
+    let report = flow.bound(dataset.as_ref(), &request)?;
     let document = run.write_document("bound.json", &report.document())?;
     let page = run.path().join("bound.html");
     report.page(&flow.recipe.name).write(&page).map_err(thalweg_train::TrainError::from)?;

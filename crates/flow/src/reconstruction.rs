@@ -56,7 +56,7 @@ impl Covariance {
         require(fits, "number of variances of the covariance", count, "one for each coordinate")
     }
 
-    /// Minus the log-likelihood of residuals `[batch, dim]`, per coordinate and without what does not depend on them.
+    /// Twice minus the log-likelihood of residuals `[batch, dim]`, per coordinate and without what does not depend on them.
     ///
     /// # Panics
     /// When there is not one variance for each coordinate.
@@ -71,7 +71,7 @@ impl Covariance {
                 let inverse = Placement::of(&squares).tensor(&inverse, [1, variances.len()]);
                 (squares * inverse).mean()
             }
-            Self::Learned {} => squares.mean_dim(0).clamp_min(LEAST_VARIANCE).log().mean() * 0.5,
+            Self::Learned {} => squares.mean_dim(0).clamp_min(LEAST_VARIANCE).log().mean(),
         }
     }
 }

@@ -126,11 +126,11 @@ fn covariances_weigh_coordinates() {
     };
     close(Covariance::Scalar {}, (1.0 + 100.0 + 9.0 + 400.0) / 4.0);
     close(Covariance::Diagonal { variances: vec![1.0, 100.0] }, (1.0 + 1.0 + 9.0 + 4.0) / 4.0);
-    close(Covariance::Learned {}, 0.5 * (5.0_f64.ln() + 250.0_f64.ln()) / 2.0);
+    close(Covariance::Learned {}, (5.0_f64.ln() + 250.0_f64.ln()) / 2.0);
     // In other units a learned covariance has the same gradient, because only a constant is added.
     let scaled = value(&Covariance::Learned {}.loss(residual() * 7.0));
     let plain = value(&Covariance::Learned {}.loss(residual()));
-    assert!((scaled - plain - 7.0_f64.ln()).abs() < 1e-12);
+    assert!((scaled - plain - 2.0 * 7.0_f64.ln()).abs() < 1e-12);
     let still = placement.full(0.0, [2, 2]);
     assert!(value(&Covariance::Learned {}.loss(still)).is_finite());
 

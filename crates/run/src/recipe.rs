@@ -95,15 +95,19 @@ impl Document {
     /// The text at a path of keys; none where there is nothing, or something else.
     #[must_use]
     pub fn text_at(&self, path: &[&str]) -> Option<String> {
-        let (last, tables) = path.split_last()?;
-        let table = tables.iter().try_fold(&self.merged, |table, key| table.get(*key)?.as_table())?;
-        Some(table.get(*last)?.as_str()?.to_owned())
+        Some(self.at(path)?.as_str()?.to_owned())
     }
 
-    /// Whether there is a key at the top.
+    /// Whether there is anything at a path of keys.
     #[must_use]
-    pub fn has(&self, key: &str) -> bool {
-        self.merged.contains_key(key)
+    pub fn has(&self, path: &[&str]) -> bool {
+        self.at(path).is_some()
+    }
+
+    fn at(&self, path: &[&str]) -> Option<&toml::Value> {
+        let (last, tables) = path.split_last()?;
+        let table = tables.iter().try_fold(&self.merged, |table, key| table.get(*key)?.as_table())?;
+        table.get(*last)
     }
 
     /// The document with what it leaves out taken from `other`, at the given paths of keys. Where both have a table, its
@@ -113,8 +117,7 @@ impl Document {
     pub fn completed_by(mut self, other: &Self, paths: &[&[&str]]) -> Self {
         for path in paths {
             let Some((last, tables)) = path.split_last() else { continue };
-            let theirs = tables.iter().try_fold(&other.merged, |table, key| table.get(*key)?.as_table());
-            let Some(value) = theirs.and_then(|table| table.get(*last)) else { continue };
+            let Some(value) = other.at(path) else { continue };
             let ours = tables.iter().try_fold(&mut self.merged, |table, key| {
                 let table = table.entry(*key).or_insert_with(|| toml::Value::Table(Table::new()));
                 table.as_table_mut()

@@ -90,10 +90,10 @@ pub mod train {
         AverageConfig, Baseline, Best, BoundReport, BoundRequest, ConditionRequest, DataSummary,
         EmbeddedRecipe, Ending, Equation, EvaluateConfig, EvaluateOptions, Evaluation, FlowConfig, FlowField,
         FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, ObjectiveConfig,
-        OptimizerConfig, OptimizerKind, PairsConfig, Progress, Protocol, RECIPES, ReadRecipe, Recipe,
-        ReconstructionConfig, SampleRequest, Samples, Scaling, ScoreFile, Session, Spread, TapeMemory,
-        TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation,
-        evaluate, find_recipe, read_recipe, write_report, write_scores,
+        OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES, ReadRecipe,
+        Recipe, ReconstructionConfig, SampleRequest, Samples, Scaling, ScoreFile, Session, Spread,
+        TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice,
+        Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
     };
 }
 

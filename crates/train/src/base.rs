@@ -45,7 +45,8 @@ pub fn read_recipe(document: Document) -> Result<ReadRecipe, TrainError> {
     };
     let run = open(Path::new(&run))?;
     let config = Document::open(&run.config_path(), &[])?;
-    let base = if document.has("data") { None } else { Some(DataSummary::read(&run)?.base) };
+    // Paths that are taken over start from where they were written.
+    let base = if document.has(&["data", "target"]) { None } else { Some(DataSummary::read(&run)?.base) };
     let recipe = Recipe::read(&document.completed_by(&config, INHERITED))?;
     Ok(ReadRecipe { recipe, base })
 }
@@ -73,9 +74,10 @@ pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result
         );
         return Err(TrainError::Request(message));
     }
-    if flow.summary.fingerprint != summary.fingerprint {
+    let units = |summary: &DataSummary| (summary.normaliser.clone(), summary.condition_normaliser.clone());
+    if flow.summary.fingerprint != summary.fingerprint || units(&flow.summary) != units(summary) {
         let message = format!(
-            "{} was trained on other data, in other units: leave `[data]` out to take them over",
+            "{} was trained on other data or in other units: leave `[data]` and `seed` out to take them over",
             from.run.display()
         );
         return Err(TrainError::Request(message));

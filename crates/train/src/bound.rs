@@ -7,6 +7,7 @@ use thalweg_flow::{
     CouplingConfig, FiniteDataFlow, GaussianFlow, InferenceErrors, MixtureComponent, MixtureFlow, Schedule,
     inference_errors,
 };
+use thalweg_nets::{ConditionSpec, Mlp};
 use thalweg_ot::Points;
 use thalweg_solve::Placement;
 
@@ -41,7 +42,8 @@ pub struct BoundRequest {
 /// What a flow is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TruthChoice {
-    /// The exact velocity where it is known and the flow was trained on it, else its own.
+    /// The exact velocity where it is known and the flow was trained on it; the flow before it was tuned, where it
+    /// was; else itself.
     Known,
     /// The exact velocity of the data, an error where it is not known.
     Exact,
@@ -63,11 +65,16 @@ pub struct BoundReport {
 }
 
 impl TrainedFlow {
-    /// Measures the error of inference by steps of Euler, and what bounds it.
+    /// Measures the error of inference by steps of Euler, and what bounds it. The data are needed for an exact velocity,
+    /// and for conditions that are vectors.
     ///
     /// # Errors
     /// When the truth that was asked for is not known, or the request cannot be met.
-    pub fn bound(&self, dataset: &Dataset, request: &BoundRequest) -> Result<BoundReport, TrainError> {
+    pub fn bound(
+        &self,
+        dataset: Option<&Dataset>,
+        request: &BoundRequest,
+    ) -> Result<BoundReport, TrainError> {
         let refuse = |message: String| Err(TrainError::Request(message));
         let dim = self.summary.dim;
         if request.steps == 0 || request.points == 0 {
@@ -96,9 +103,11 @@ impl TrainedFlow {
 
         let placement = Placement::cpu_double();
         let network = self.network().clone().cast(placement.dtype);
-        let condition = match &self.summary.condition {
-            thalweg_nets::ConditionSpec::Vectors { .. } => {
-                dataset.batch(request.points, self.recipe.seed, 0)?.condition
+        let condition = match (&self.summary.condition, dataset) {
+            (ConditionSpec::Vectors { .. }, Some(dataset)) => {
+                let rows = dataset.training_rows().unwrap_or(request.points).min(request.points);
+                let told = dataset.batch(rows, self.recipe.seed, 0)?.condition;
+                told.select(&(0..request.points).map(|point| point % rows).collect::<Vec<usize>>())
             }
             _ => self.condition(&ConditionRequest::AsInData, request.points, request.seed)?,
         };
@@ -122,6 +131,12 @@ impl TrainedFlow {
             Some(Known::Finite(words, truth)) => {
                 measure(words, true, inference_errors(&*truth, &field, &x0, &times))
             }
+            Some(Known::Before(network)) => {
+                let network = network.cast(placement.dtype);
+                let before = self.field(&network, &condition, 1.0, &placement);
+                let words = "the flow before it was tuned, solved accurately".to_string();
+                measure(words, false, inference_errors(&before, &field, &x0, &times))
+            }
             None => {
                 let words = "the flow itself, solved accurately".to_string();
                 measure(words, false, inference_errors(&field, &field, &x0, &times))
@@ -129,31 +144,49 @@ impl TrainedFlow {
         }
     }
 
-    fn known_truth(&self, dataset: &Dataset, choice: TruthChoice) -> Result<Option<Known>, TrainError> {
+    /// Whether [`bound`](Self::bound) needs the data: the steps alone can be judged without.
+    #[must_use]
+    pub fn bound_needs_data(&self, truth: TruthChoice) -> bool {
+        truth != TruthChoice::Own || matches!(self.summary.condition, ConditionSpec::Vectors { .. })
+    }
+
+    fn known_truth(
+        &self,
+        dataset: Option<&Dataset>,
+        choice: TruthChoice,
+    ) -> Result<Option<Known>, TrainError> {
         let tuned = matches!(self.recipe.flow.objective, ObjectiveConfig::Reconstruction(_));
-        if choice == TruthChoice::Own || (choice == TruthChoice::Known && tuned) {
-            return Ok(None);
-        }
-        match (self.exact_velocity(dataset), choice) {
-            (Ok(known), _) => Ok(Some(known)),
-            (Err(_), TruthChoice::Known) => Ok(None),
-            (Err(reason), _) => {
-                Err(TrainError::Request(format!("the exact velocity is not known: {reason}")))
+        match choice {
+            TruthChoice::Own => Ok(None),
+            TruthChoice::Known if tuned => {
+                Ok(self.base().map(|base| Known::Before(Box::new(base.network().clone()))))
             }
+            TruthChoice::Known => Ok(self.exact_velocity(dataset).ok()),
+            TruthChoice::Exact => self
+                .exact_velocity(dataset)
+                .map(Some)
+                .map_err(|reason| TrainError::Request(format!("the exact velocity is not known: {reason}"))),
         }
     }
 
     /// The velocity that perfect training would have found, or why there is none in closed form.
-    fn exact_velocity(&self, dataset: &Dataset) -> Result<Known, String> {
+    fn exact_velocity(&self, dataset: Option<&Dataset>) -> Result<Known, String> {
         let flow = &self.recipe.flow;
+        if let ObjectiveConfig::Likelihood(_) = flow.objective {
+            return Err("training by likelihood may find any flow that ends in the data".to_string());
+        }
         if flow.coupling != (CouplingConfig::Independent {}) {
             return Err(format!("pairs of the {} coupling have no closed form", flow.coupling.name()));
         }
+        if !self.summary.gaussian_source {
+            return Err("the source is not Gaussian".to_string());
+        }
         let schedule =
             self.schedule().map_err(|_| format!("the {} path is not one-sided", flow.path.name()))?;
-        if self.summary.condition != thalweg_nets::ConditionSpec::None {
+        if self.summary.condition != ConditionSpec::None {
             return Err("with conditions there is one for each of them".to_string());
         }
+        let dataset = dataset.ok_or("the data are not at hand")?;
         let placement = Placement::cpu_double();
         let known = self.closed_form(dataset, schedule, &placement).map_err(|error| error.to_string())?;
         known.ok_or_else(|| {
@@ -209,11 +242,12 @@ impl TrainedFlow {
     }
 }
 
-/// A velocity in closed form with its name.
+/// What a flow can be held against beside itself: a velocity in closed form with its name, or another network.
 enum Known {
     Gaussian(String, Box<GaussianFlow>),
     Mixture(String, Box<MixtureFlow>),
     Finite(String, Box<FiniteDataFlow>),
+    Before(Box<Mlp>),
 }
 
 #[cfg(test)]
@@ -249,10 +283,11 @@ mod tests {
         }
         let (dim, placement) = (flow.summary.dim, Placement::cpu_double());
         let x = placement.tensor::<2>(&flow.source(number, 1).unwrap(), [number, dim]);
-        match flow.exact_velocity(dataset).unwrap() {
+        match flow.exact_velocity(Some(dataset)).unwrap() {
             Known::Gaussian(_, field) => end(&*field, x, 1.0),
             Known::Mixture(_, field) => end(&*field, x, 1.0),
             Known::Finite(_, field) => end(&*field, x, 0.999),
+            Known::Before(_) => panic!("nothing was tuned"),
         }
     }
 
@@ -297,7 +332,7 @@ mod tests {
             (&table, TruthChoice::Known, true),
         ] {
             let (flow, dataset) = untrained(text);
-            let report = flow.bound(&dataset, &BoundRequest { truth, ..request() }).unwrap();
+            let report = flow.bound(Some(&dataset), &BoundRequest { truth, ..request() }).unwrap();
             assert_eq!(report.is_exact, exact, "{text}");
             let errors = &report.errors;
             for (bound, measured) in errors.logarithmic.iter().flatten().zip(errors.measured.iter().flatten())
@@ -318,7 +353,7 @@ mod tests {
             let (flow, dataset) = untrained(text);
             let mut request = request();
             change(&mut request);
-            let error = flow.bound(&dataset, &request).unwrap_err();
+            let error = flow.bound(Some(&dataset), &request).unwrap_err();
             assert!(error.is_request());
             error.to_string()
         };
@@ -336,6 +371,11 @@ mod tests {
             ),
             ("data = { target.kind = 'eight-gaussians', condition.kind = 'label' }", "conditions"),
             ("data.target = { kind = 'random-gaussian', dim = 200 }", "128 at most"),
+            ("data.target.kind = 'eight-gaussians'\nflow.objective.kind = 'likelihood'", "by likelihood"),
+            (
+                "data = { target.kind = 'eight-gaussians', source = { kind = 'set', set.kind = 'two-moons' } }",
+                "source is not Gaussian",
+            ),
         ] {
             let found = refusal(text, &same);
             assert!(found.contains(expected), "{found}");

@@ -45,7 +45,7 @@ impl<'a> Encoder<'a> {
         (solver, pool, passes): (&'a Solver, usize, u64),
     ) -> Self {
         let rows = dataset.training_rows().map_or(pool, |rows| rows.min(pool));
-        let steps_of_pool = (passes * rows as u64 / recipe.train.batch as u64).max(1);
+        let steps_of_pool = (passes.saturating_mul(rows as u64) / recipe.train.batch as u64).max(1);
         Self { recipe, dataset, summary, base, solver, rows, steps_of_pool, newest: Mutex::new(None) }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thalweg_data::ConditionConfig;
-use thalweg_flow::{CouplingConfig, Covariance, FlowError, Regularisation};
+use thalweg_flow::{CouplingConfig, Covariance, FlowError, PenaltyScale, Regularisation};
 use thalweg_metrics::TwoSample;
 use thalweg_run::Invalid;
 use thalweg_solve::Solver;
@@ -28,7 +28,7 @@ pub struct ReconstructionConfig {
     /// Weight of the squared distance from the weights that the run started from.
     pub anchor: f64,
     /// Penalties on long and crooked paths; none by default.
-    pub regularisation: Regularisation,
+    pub regularisation: Penalties,
     /// When to stop, and which weights to keep.
     pub guard: GuardConfig,
 }
@@ -42,9 +42,27 @@ impl Default for ReconstructionConfig {
             pairing_batch: None,
             matching: 0.0,
             anchor: 0.0,
-            regularisation: Regularisation::NONE,
+            regularisation: Penalties::default(),
             guard: GuardConfig::default(),
         }
+    }
+}
+
+/// The weights of the penalties on the path, none of which is there unless it is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Penalties {
+    /// On the kinetic energy.
+    pub kinetic: f64,
+    /// On the norm of the Jacobian.
+    pub jacobian: f64,
+    /// What exactly they multiply.
+    pub scale: PenaltyScale,
+}
+
+impl From<Penalties> for Regularisation {
+    fn from(Penalties { kinetic, jacobian, scale }: Penalties) -> Self {
+        Self { kinetic, jacobian, scale }
     }
 }
 
@@ -143,8 +161,13 @@ impl ReconstructionConfig {
             let message = "a batch of reconstructions is paired as a whole: leave it at 1";
             return Err(Invalid::new("train.accumulate", message));
         }
+        if recipe.evaluate.guidance != 1.0 {
+            let message =
+                "reconstructions are tuned without guidance, which would then come on top: set it to 1";
+            return Err(Invalid::new("evaluate.guidance", message));
+        }
         self.covariance.validate(None).map_err(of("covariance"))?;
-        self.regularisation.validate().map_err(of("regularisation"))?;
+        Regularisation::from(self.regularisation).validate().map_err(of("regularisation"))?;
         if let Some(solver) = &self.solver {
             let message = |error| Invalid::new("flow.objective.solver", format!("{error}"));
             solver.validate().map_err(message)?;

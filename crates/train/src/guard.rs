@@ -75,14 +75,21 @@ impl Watch {
     ) -> Vec<String> {
         let first = *self.first.get_or_insert(look);
         let mut messages = Vec::new();
-        let lost = look.variance_ratio < COLLAPSE * first.variance_ratio;
-        if lost && !self.warned {
-            self.warned = true;
-            messages.push(format!(
-                "the flow is losing spread: the variance of what it makes is {:.3} of the data's, and was {:.3}; \
-                 `self` or `debiased` pairs, a larger `pairing_batch`, a `matching` term or fewer steps keep it",
-                look.variance_ratio, first.variance_ratio
-            ));
+        let spreads = [
+            ("what it makes", Some((look.variance_ratio, first.variance_ratio))),
+            ("what it makes under one condition", look.condition_spread.zip(first.condition_spread)),
+        ];
+        for (what, now_and_first) in spreads {
+            let Some((now, first)) = now_and_first.filter(|(now, first)| *now < COLLAPSE * first) else {
+                continue;
+            };
+            if !self.warned {
+                self.warned = true;
+                messages.push(format!(
+                    "the flow is losing spread: the variance of {what} is {now:.3} of the data's, and was {first:.3}; \
+                     `self` or `debiased` pairs, a larger `pairing_batch`, a `matching` term or fewer steps keep it"
+                ));
+            }
         }
         if self.best.as_ref().is_none_or(|best| look.distance < best.distance) {
             self.best = Some(Best { distance: look.distance, step, weights: weights() });
@@ -96,20 +103,21 @@ impl Watch {
         messages
     }
 
-    /// What came of it, in words.
+    /// What came of it, in words, on points of which `held_out` says whether they were.
     #[must_use]
-    pub fn verdict(&self, guard: &GuardConfig, step: u64) -> Option<String> {
+    pub fn verdict(&self, guard: &GuardConfig, step: u64, held_out: bool) -> Option<String> {
         let (first, best) = (self.first?, self.best.as_ref()?);
         let name = guard.metric.name();
+        let points = if held_out { "held-out points" } else { "training points, for none are held out" };
         let ended = if self.ended { format!("ended after step {step}, ") } else { String::new() };
         Some(if best.step == 0 {
             format!(
-                "{ended}no better than the flow it started from, whose weights are kept: {name} {:.5} on held-out points",
+                "{ended}no better than the flow it started from, whose weights are kept: {name} {:.5} on {points}",
                 first.distance
             )
         } else {
             format!(
-                "{ended}the weights of step {} are kept: {name} {:.5} on held-out points, and {:.5} at the start",
+                "{ended}the weights of step {} are kept: {name} {:.5} on {points}, and {:.5} at the start",
                 best.step, best.distance, first.distance
             )
         })
@@ -138,9 +146,9 @@ impl<'a> Guard<'a> {
         summary: &'a DataSummary,
         (config, solver): (&'a GuardConfig, &'a Solver),
     ) -> Result<Self, TrainError> {
-        let held_out = dataset.held_out_rows(Split::Validation).unwrap_or(POINTS).min(POINTS);
-        let truth = if held_out >= 2 {
-            dataset.held_out(Split::Validation, Some(held_out), recipe.seed)?
+        let truth = if has_held_out(dataset) {
+            let rows = dataset.held_out_rows(Split::Validation).unwrap_or(POINTS).min(POINTS);
+            dataset.held_out(Split::Validation, Some(rows), recipe.seed)?
         } else {
             dataset.batch(dataset.training_rows().unwrap_or(POINTS).min(POINTS), recipe.seed, 0)?
         };
@@ -200,6 +208,11 @@ impl<'a> Guard<'a> {
     }
 }
 
+/// Whether there are held-out points to look at.
+pub fn has_held_out(dataset: &Dataset) -> bool {
+    dataset.held_out_rows(Split::Validation).is_none_or(|rows| rows >= 2)
+}
+
 /// Source points in model units for a purpose of their own.
 fn source(recipe: &Recipe, dataset: &Dataset, rows: usize, purpose: u64) -> Vec<f64> {
     let deviation = recipe.flow.path.source_deviation();
@@ -241,7 +254,7 @@ mod tests {
         }
         let best = watch.best.as_ref().unwrap();
         assert_eq!((best.step, best.distance), (1, 1.0));
-        let verdict = watch.verdict(&guard, 3).unwrap();
+        let verdict = watch.verdict(&guard, 3, true).unwrap();
         assert!(verdict.starts_with("ended after step 3, the weights of step 1 are kept"), "{verdict}");
     }
 
@@ -258,7 +271,18 @@ mod tests {
             worse.note(&guard, look(1.0 + step as f64, 1.0), step, ByName::new);
         }
         assert!(!worse.ended, "no patience is endless patience");
-        assert!(worse.verdict(&guard, 50).unwrap().starts_with("no better than the flow it started from"));
+        assert!(
+            worse.verdict(&guard, 50, true).unwrap().starts_with("no better than the flow it started from")
+        );
+    }
+
+    #[test]
+    fn spread_that_is_lost_under_a_condition_is_told_of_too() {
+        let mut watch = Watch::default();
+        let at = |spread| Look { condition_spread: Some(spread), ..look(1.0, 1.0) };
+        assert!(watch.note(&GuardConfig::default(), at(0.03), 0, ByName::new).is_empty());
+        let told = watch.note(&GuardConfig::default(), at(0.001), 1, ByName::new);
+        assert!(told.len() == 1 && told[0].contains("under one condition is 0.001"), "{told:?}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use evaluate::{
     Baseline, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
 };
 pub use field::FlowField;
-pub use finetune::{GuardConfig, PairsConfig, ReconstructionConfig};
+pub use finetune::{GuardConfig, PairsConfig, Penalties, ReconstructionConfig};
 pub use guard::{Best, Look, Watch};
 pub use learning_rate::LearningRate;
 pub use objective::{LikelihoodConfig, ObjectiveConfig, TapeMemory};

@@ -9,6 +9,7 @@ use thalweg_run::{Document, EventLog, RunDir, RunLock, Sinks, TensorBoard, to_to
 
 use crate::base;
 use crate::error::TrainError;
+use crate::guard;
 use crate::objective::ObjectiveConfig;
 use crate::recipe::Recipe;
 use crate::state::TrainState;
@@ -53,6 +54,14 @@ impl Session {
         check_size(&recipe, summary.dim)?;
         if let ObjectiveConfig::Reconstruction(config) = &recipe.flow.objective {
             config.covariance.validate(Some(summary.dim))?;
+            let (_, wanted) = config.pairing(recipe.train.batch);
+            if let Some(rows) = dataset.training_rows().filter(|rows| *rows < wanted) {
+                let message = format!(
+                    "{wanted} points are to be paired at once, but there are {rows} rows for training: lower \
+                     `flow.objective.pairing_batch`"
+                );
+                return Err(TrainError::Request(message));
+            }
         }
         let start = recipe.from.as_ref().map(|from| base::load(from, &recipe, &summary)).transpose()?;
         let run = RunDir::create(out)?;
@@ -124,7 +133,8 @@ impl Session {
     #[must_use]
     pub fn verdict(&self) -> Option<String> {
         let ObjectiveConfig::Reconstruction(config) = &self.recipe.flow.objective else { return None };
-        self.state.watch.verdict(&config.guard, self.state.step)
+        let held_out = guard::has_held_out(&self.dataset);
+        self.state.watch.verdict(&config.guard, self.state.step, held_out)
     }
 
     /// The flow as it is now: the averaged weights.

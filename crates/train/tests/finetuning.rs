@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use thalweg_run::{Document, Event, Override, RunDir, RunError, Sink, Sinks};
 use thalweg_train::{
-    Ending, EvaluateOptions, Evaluation, RECIPES, ReadRecipe, Session, TrainError, TrainedFlow, evaluate,
-    read_recipe, write_report, write_scores,
+    BoundRequest, Ending, EvaluateOptions, Evaluation, RECIPES, ReadRecipe, Session, TrainError, TrainedFlow,
+    TruthChoice, evaluate, read_recipe, write_report, write_scores,
 };
 
 const BASE: &str = "
@@ -311,6 +311,7 @@ fn what_cannot_be_tuned_is_refused() {
     refused(&["flow.objective.anchor=nan"], "not negative");
     refused(&["flow.objective.pairs.kind=nearest"], "nearest");
     refused(&["flow.objective.solver={method='euler',steps={fixed=0}}"], "flow.objective.solver");
+    refused(&["evaluate.guidance=2.0"], "guidance");
     refused(&["from.runs=x"], "unknown key");
     refused(&["from.run=nowhere"], "train it first");
 
@@ -329,6 +330,78 @@ fn what_cannot_be_tuned_is_refused() {
     std::fs::create_dir(bench.at("empty")).unwrap();
     let error = read(TUNED, Some(&bench.at("empty")), &[]).unwrap_err().to_string();
     assert!(error.contains("the run to start from cannot be used"), "{error}");
+}
+
+/// A table beside the recipe of the base, from which later runs are started elsewhere.
+#[test]
+fn tables_are_found_where_the_base_found_them_and_small_ones_say_what_to_lower() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let rows: Vec<String> = (0..40).map(|i| format!("{},{}", f64::from(i % 7), f64::from(i % 5))).collect();
+    std::fs::write(at("t.csv"), format!("a,b\n{}\n", rows.join("\n"))).unwrap();
+    let table = [
+        "data.target={kind='file',path='t.csv'}",
+        "data.standardise=true",
+        "train.steps=20",
+        "train.batch=20",
+    ];
+    let ReadRecipe { recipe, .. } = read(BASE, None, &table).unwrap();
+    train(&mut Session::begin(recipe, folder.path(), &at("base")).unwrap(), None);
+
+    let small = ["train.steps=4", "train.batch=10", "train.validate_every=2"];
+    let tune =
+        |name: &str, more: &[&str]| begin(TUNED, Some(&at("base")), &[&small[..], more].concat(), &at(name));
+    // The same setting said again changes nothing about where the table is.
+    let mut session = tune("tuned", &["data.standardise=true"]).unwrap();
+    train(&mut session, None);
+    assert!(session.verdict().unwrap().contains("training points, for none are held out"));
+    let refused = |more: &[&str], expected: &str| {
+        let error = tune("refused", more).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(!at("refused").exists(), "{error}");
+    };
+    refused(&["flow.objective.pairing_batch=64"], "`flow.objective.pairing_batch`");
+    refused(&["data.standardise=false"], "other data or in other units");
+    refused(&["data.target.path=nowhere.csv"], "nowhere.csv");
+    // More trajectories than rows are no trouble for a bound.
+    let told = ["data.condition={kind='columns',columns=['b']}", "name=told"];
+    let ReadRecipe { recipe, .. } = read(BASE, None, &[&table[..], &told].concat()).unwrap();
+    let mut session = Session::begin(recipe, folder.path(), &at("told")).unwrap();
+    train(&mut session, None);
+    let request = BoundRequest { steps: 3, points: 90, seed: 0, truth: TruthChoice::Known, until: None };
+    let report = session.flow().bound(Some(&session.dataset), &request).unwrap();
+    assert_eq!(report.errors.measured[3].len(), 90);
+}
+
+/// One penalty that is asked for does not bring others.
+#[test]
+fn penalties_that_are_not_asked_for_are_none() {
+    let bench = Bench::new(&["train.steps=5"]);
+    let session = bench.begin("one", &["flow.objective.regularisation.kinetic=0.1"]).unwrap();
+    let written = thalweg_run::to_toml(&session.recipe);
+    assert!(written.contains("kinetic = 0.1") && written.contains("jacobian = 0.0"), "{written}");
+}
+
+/// A standardised set without a table learns its units from the seed.
+#[test]
+fn another_seed_may_not_change_the_units() {
+    let bench = Bench::new(&["train.steps=5", "data.standardise=true"]);
+    let refused = bench.refusal(&["seed=9"]);
+    assert!(refused.contains("other units"), "{refused}");
+}
+
+/// Of a tuned run the flow before is what it is held against.
+#[test]
+fn a_tuned_flow_is_bounded_against_the_flow_before() {
+    let bench = Bench::new(&[]);
+    let session = bench.tune("tuned", &["flow.objective.pairs.kind=self"]);
+    let bound = |truth| {
+        let request = BoundRequest { steps: 3, points: 10, seed: 0, truth, until: None };
+        session.flow().bound(None, &request).unwrap()
+    };
+    let (before, own) = (bound(TruthChoice::Known), bound(TruthChoice::Own));
+    assert!(before.truth.contains("before it was tuned") && before.errors.field_error > 0.0);
+    assert_eq!(own.errors.field_error, 0.0);
 }
 
 /// Embedded recipes that start from another run, each from a short training of it.

@@ -46,8 +46,7 @@ impl BoundReport {
             ("bound by slopes", end(&errors.local)),
             ("uniform recursion", same(errors.uniform()[errors.steps()])),
             ("closed form (5)", same(errors.closed())),
-            ("Grönwall, t(N) - t(1)", same(errors.gronwall_proved())),
-            ("Grönwall (4), t(N-1)", same(errors.gronwall())),
+            ("Grönwall's form (4)", same(errors.gronwall())),
         ]
     }
 
@@ -140,7 +139,7 @@ impl BoundReport {
             format!("{} trajectories of {} steps of Euler.", self.request.points, self.request.steps);
         let section = Section::new("Bounds")
             .text(
-                "Down to the closed form each line bounds those above it; Grönwall's forms bound the uniform recursion \
+                "Down to the closed form each line bounds those above it; Grönwall's form bounds the uniform recursion \
                  too. All is Euclidean and in model units.",
             )
             .with(figure.caption(caption))

@@ -29,7 +29,7 @@ impl<'a> Tuning<'a> {
         let reconstruction = Reconstruction {
             solver: config.solver(recipe).clone(),
             interval: recipe.flow.path.interval(),
-            regularisation: config.regularisation,
+            regularisation: config.regularisation.into(),
         };
         Self { config, reconstruction, base }
     }
