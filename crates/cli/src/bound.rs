@@ -55,14 +55,14 @@ pub fn run(arguments: &Bound, json: bool) -> Result<(), Failure> {
         "steps   {} of Euler up to t = {end}, {} trajectories, model units",
         report.request.steps, report.request.points
     ))?;
-    print_line(&format!("\n{:<26}  {:>10}  {:>10}  {:>10}", "", "mean", "95 of 100", "largest"))?;
+    print_line(&format!("\n{:<29}  {:>10}  {:>10}  {:>10}", "", "mean", "95 of 100", "largest"))?;
     for (name, spread) in report.lines() {
         let [mean, p95, max] = [spread.mean, spread.p95, spread.max].map(number);
-        print_line(&format!("{name:<26}  {mean:>10}  {p95:>10}  {max:>10}"))?;
+        print_line(&format!("{name:<29}  {mean:>10}  {p95:>10}  {max:>10}"))?;
     }
     print_line("")?;
     for (name, value, origin) in report.inputs() {
-        print_line(&format!("{name:<26}  {:>10}  {origin}", number(value)))?;
+        print_line(&format!("{name:<29}  {:>10}  {origin}", number(value)))?;
     }
     print_line(&format!("\npage    {}\nnumbers {}", page.display(), document.display()))
 }

@@ -68,6 +68,17 @@ impl Activation {
         }
     }
 
+    /// No slope is steeper than this, rounded up in the fifth digit.
+    #[must_use]
+    pub fn steepest(self) -> f64 {
+        match self {
+            Self::Silu => 1.0999,
+            Self::Gelu => 1.1290,
+            Self::Selu => 1.7582,
+            Self::Relu | Self::Elu | Self::Tanh | Self::Softplus { .. } => 1.0,
+        }
+    }
+
     /// The value and the slope at every entry; what they share is computed once.
     #[must_use]
     pub fn with_slope<const D: usize>(self, x: Tensor<D>) -> (Tensor<D>, Tensor<D>) {

@@ -28,6 +28,7 @@ mod given;
 mod guided;
 mod linear;
 mod mlp;
+mod steepness;
 mod time;
 
 pub use condition::{Condition, ConditionSpec};

@@ -62,6 +62,8 @@ pub struct BoundReport {
     pub request: BoundRequest,
     /// The numbers.
     pub errors: InferenceErrors,
+    /// An upper bound on the slope of the learned velocity anywhere; none where the network is scaled.
+    pub network_slope: Option<f64>,
 }
 
 impl TrainedFlow {
@@ -119,7 +121,8 @@ impl TrainedFlow {
                 TrainError::solve("following the truth", error.without_state())
             })?;
             let request = BoundRequest { until: Some(end), ..request.clone() };
-            Ok(BoundReport { truth: words, is_exact, request, errors })
+            let network_slope = field.is_bare().then(|| network.steepest());
+            Ok(BoundReport { truth: words, is_exact, request, errors, network_slope })
         };
         match truth {
             Some(Known::Gaussian(words, truth)) => {

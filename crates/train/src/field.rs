@@ -38,6 +38,12 @@ impl<'a> FlowField<'a> {
         Self { network, scales }
     }
 
+    /// Whether the velocity is what the network gives, neither scaled nor guided.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.scales.is_none() && self.passes() == 1
+    }
+
     /// Passes through the network for one evaluation of the field.
     #[must_use]
     pub fn passes(&self) -> usize {

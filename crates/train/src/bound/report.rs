@@ -54,7 +54,7 @@ impl BoundReport {
     #[must_use]
     pub fn inputs(&self) -> Vec<(&'static str, f64, &'static str)> {
         let errors = &self.errors;
-        vec![
+        let mut inputs = vec![
             ("error of the field δ", errors.field_error, "exact at the points of inference"),
             ("slope L", errors.slope, "largest at five points between inference and truth, an estimate"),
             ("growth μ", errors.growth, "largest at the same points, an estimate"),
@@ -67,7 +67,10 @@ impl BoundReport {
                 errors.exact.bound,
                 "by the growth of the learned field; bounds W2 too; an estimate",
             ),
-        ]
+        ];
+        let certified = "certified for every point and time, by the norms of its layers";
+        inputs.extend(self.network_slope.map(|slope| ("slope of the network, at most", slope, certified)));
+        inputs
     }
 
     /// As one JSON document.

@@ -1,0 +1,101 @@
+//! How steep a network can be at all.
+
+use burn::tensor::Tensor;
+use faer::{Mat, Side};
+use thalweg_solve::to_host;
+
+use crate::Mlp;
+
+impl Mlp {
+    /// An upper bound on the norm of the Jacobian in the point, at every time, point and condition: the product of the
+    /// spectral norms of the layers and of the steepest slopes between them. True of every network, and for deep ones far
+    /// above what is met.
+    #[must_use]
+    pub fn steepest(&self) -> f64 {
+        let slope = self.config.activation.steepest();
+        let last = self.layers.len() - 1;
+        let norms = self.layers.iter().enumerate().map(|(index, layer)| {
+            let weight = layer.weight.val();
+            // Times and conditions do not move with the point.
+            let norm = if index == 0 {
+                spectral_norm(&weight.narrow(0, 0, self.dim))
+            } else {
+                spectral_norm(&weight)
+            };
+            match index {
+                0 => norm * slope,
+                _ if index == last => norm,
+                _ if self.config.residual => 1.0 + norm * slope,
+                _ => norm * slope,
+            }
+        });
+        norms.product()
+    }
+}
+
+/// The largest singular value; infinite where it cannot be computed.
+fn spectral_norm(matrix: &Tensor<2>) -> f64 {
+    let [rows, cols] = matrix.dims();
+    let values = to_host(matrix);
+    let matrix = Mat::from_fn(rows, cols, |i, j| values[i * cols + j]);
+    let small = if rows < cols { &matrix * matrix.transpose() } else { matrix.transpose() * &matrix };
+    let largest = small
+        .self_adjoint_eigenvalues(Side::Lower)
+        .map_or(f64::INFINITY, |values| values.into_iter().fold(0.0, f64::max));
+    // Above the rounding of a square.
+    largest.sqrt() * (1.0 + 1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_noise::Noise;
+    use thalweg_solve::{Placement, Tangent};
+
+    use super::*;
+    use crate::{Activation, ConditionSpec, MlpConfig};
+
+    #[test]
+    fn no_tangent_is_longer() {
+        let placement = Placement::cpu_double();
+        let every = [
+            Activation::Silu,
+            Activation::Relu,
+            Activation::Elu,
+            Activation::Selu,
+            Activation::Tanh,
+            Activation::Gelu,
+            Activation::Softplus { beta: 3.0 },
+        ];
+        for (activation, residual) in every.into_iter().flat_map(|a| [(a, false), (a, true)]) {
+            let config =
+                MlpConfig { width: 12, hidden_layers: 3, activation, residual, ..MlpConfig::default() };
+            let mut noise = Noise::new(3);
+            let mlp = config.init(2, ConditionSpec::None, &mut noise, &placement);
+            let bound = mlp.steepest();
+            let x = placement.normal::<2>(&mut noise, [200, 2]) * 3.0;
+            let direction: Tensor<2> = placement.normal(&mut noise, [200, 2]);
+            let t = placement.full(0.3, [200]);
+            let field = mlp.unconditional();
+            let (_, tangent) = field.velocity_and_tangent(t.clone(), x, t.zeros_like(), direction.clone());
+            let lengths = |x: &Tensor<2>| to_host(&x.clone().square().sum_dim(1).sqrt());
+            for (tangent, direction) in lengths(&tangent).into_iter().zip(lengths(&direction)) {
+                assert!(tangent <= bound * direction, "{activation:?} {residual}: {tangent}, {bound}");
+            }
+        }
+    }
+
+    /// Slopes of the activations on a fine grid: the bound is above all of them and within a ten-thousandth.
+    #[test]
+    fn steepest_slopes_are_nearly_reached() {
+        let placement = Placement::cpu_double();
+        let grid: Vec<f64> = (-4000..=4000).map(|i| f64::from(i) / 400.0).collect();
+        for activation in
+            [Activation::Silu, Activation::Gelu, Activation::Selu, Activation::Tanh, Activation::Elu]
+        {
+            let (_, slopes) = activation.with_slope(placement.tensor::<1>(&grid, [grid.len()]));
+            let largest = to_host(&slopes).into_iter().fold(0.0, f64::max);
+            let bound = activation.steepest();
+            assert!(largest <= bound + 1e-12 && largest > bound - 2e-4, "{activation:?}: {largest}, {bound}");
+        }
+    }
+}
