@@ -21,17 +21,18 @@ fn list(json: bool) -> Result<(), Failure> {
     let mut all = Vec::new();
     for embedded in RECIPES {
         let about = Document::new(embedded.text, embedded.name, &[])?.text_at(&["about"]);
-        all.push((embedded.name, about.unwrap_or_default()));
+        all.push((embedded.name, about.unwrap_or_default(), embedded.starts_from()));
     }
     if json {
-        let entries: Vec<_> =
-            all.iter().map(|(name, about)| serde_json::json!({ "name": name, "about": about })).collect();
+        let entry = |(name, about, from): &(&str, String, Option<String>)| serde_json::json!({ "name": name, "about": about, "from": from });
+        let entries: Vec<_> = all.iter().map(entry).collect();
         print_json(&serde_json::json!({ "recipes": entries }))?;
         return Ok(());
     }
-    let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, about) in all {
-        print_line(&format!("{name:width$}  {about}"))?;
+    let width = all.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    for (name, about, from) in all {
+        let from = from.map(|run| format!(" Starts from {run}.")).unwrap_or_default();
+        print_line(&format!("{name:width$}  {about}{from}"))?;
     }
     Ok(())
 }
