@@ -220,16 +220,12 @@ fn followed(
 /// The slopes of the field that are largest between two clouds, for each of their points.
 fn steepest(field: &impl Tangent<2>, t: f64, from: &Tensor<2>, to: &Tensor<2>) -> Vec<Slopes> {
     let step = (to.clone() - from.clone()) / (BETWEEN - 1) as f64;
-    let mut found: Option<Vec<Slopes>> = None;
-    for k in 0..BETWEEN {
-        let here = jacobians(field, t, from.clone() + step.clone() * k as f64);
-        let here = here.iter().map(Slopes::of);
-        found = Some(match found {
-            None => here.collect(),
-            Some(found) => found.into_iter().zip(here).map(|(a, b)| a.max(b)).collect(),
-        });
-    }
-    found.unwrap_or_default()
+    let at = |k: usize| -> Vec<Slopes> {
+        jacobians(field, t, from.clone() + step.clone() * k as f64).iter().map(Slopes::of).collect()
+    };
+    (1..BETWEEN)
+        .map(at)
+        .fold(at(0), |steepest, here| steepest.into_iter().zip(here).map(|(a, b)| a.max(b)).collect())
 }
 
 /// The largest `‖∂ₜu + (∇u)u‖` along a piece of each trajectory.

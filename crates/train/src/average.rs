@@ -4,7 +4,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use thalweg_kernels::follow;
 
-use crate::parameters::{self, ByName};
+use crate::parameters;
 
 /// How the average forgets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,10 +50,7 @@ impl AverageConfig {
 #[must_use]
 pub fn update<M: Module>(config: &AverageConfig, average: M, model: &M, step: u64) -> M {
     let decay = config.decay_at(step);
-    let mut current = ByName::new();
-    parameters::for_each(model, |name, _, value| {
-        current.insert(name.to_string(), value);
-    });
+    let mut current = parameters::by_name(model);
     parameters::map(average, |name, old| match current.remove(name) {
         Some(new) if decay == 0.0 => new,
         Some(new) => {

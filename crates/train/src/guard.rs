@@ -129,7 +129,8 @@ impl Watch {
 pub struct Guard<'a> {
     recipe: &'a Recipe,
     summary: &'a DataSummary,
-    config: &'a GuardConfig,
+    /// The distance, and how long to wait for a better one.
+    pub config: &'a GuardConfig,
     solver: &'a Solver,
     source: Vec<f64>,
     truth: Batch,

@@ -19,6 +19,15 @@ pub fn for_each<M: Module>(module: &M, visit: impl FnMut(&str, &[usize], Tensor<
     module.visit(&mut Visit { path: Path::default(), visit });
 }
 
+/// The flat values of all parameters.
+pub fn by_name<M: Module>(module: &M) -> ByName {
+    let mut values = ByName::new();
+    for_each(module, |name, _, value| {
+        values.insert(name.to_string(), value);
+    });
+    values
+}
+
 /// Replaces every parameter by `update(name, flat value)`.
 ///
 /// Parameters that were leaves of a tape are leaves again; the values given to `update` belong to none.

@@ -79,11 +79,7 @@ impl TrainState {
     /// The averaged weights by name.
     #[must_use]
     pub fn average_by_name(&self) -> ByName {
-        let mut weights = ByName::new();
-        parameters::for_each(&self.average, |name, _, value| {
-            weights.insert(name.to_string(), value);
-        });
-        weights
+        parameters::by_name(&self.average)
     }
 
     /// The checkpoint of this state.

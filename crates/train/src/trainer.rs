@@ -17,6 +17,7 @@ use crate::error::TrainError;
 use crate::gradients;
 use crate::guard::Guard;
 use crate::objective::{Objective, ObjectiveConfig};
+use crate::parameters;
 use crate::recipe::Recipe;
 use crate::state::TrainState;
 use crate::summary::DataSummary;
@@ -126,10 +127,9 @@ impl Training<'_> {
     }
 
     fn look(&self, guard: &Guard, state: &mut TrainState, sinks: &mut Sinks) -> Result<(), TrainError> {
-        let ObjectiveConfig::Reconstruction(config) = &self.recipe.flow.objective else { return Ok(()) };
-        let (look, step, weights) = (guard.look(&state.average)?, state.step, state.average_by_name());
+        let (look, step) = (guard.look(&state.average)?, state.step);
         let curves = [
-            (format!("guard_{}", config.guard.metric.name()), Some(look.distance)),
+            (format!("guard_{}", guard.config.metric.name()), Some(look.distance)),
             ("variance_ratio".to_string(), Some(look.variance_ratio)),
             ("condition_spread".to_string(), look.condition_spread),
         ];
@@ -138,7 +138,8 @@ impl Training<'_> {
                 sinks.event(&Event::Scalar { step, name, value });
             }
         }
-        for message in state.watch.note(&config.guard, look, step, || weights) {
+        let TrainState { watch, average, .. } = state;
+        for message in watch.note(guard.config, look, step, || parameters::by_name(average)) {
             sinks.event(&Event::Warning { step, message });
         }
         Ok(())

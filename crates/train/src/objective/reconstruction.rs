@@ -40,10 +40,7 @@ impl<'a> Tuning<'a> {
         if weight == 0.0 {
             return (loss, gradients);
         }
-        let mut start = ByName::new();
-        parameters::for_each(&self.base, |name, _, value| {
-            start.insert(name.to_string(), value);
-        });
+        let mut start = parameters::by_name(&self.base);
         let mut squares = 0.0;
         parameters::for_each(model, |name, _, value| {
             let Some(start) = start.remove(name) else { return };
