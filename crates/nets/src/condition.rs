@@ -159,6 +159,19 @@ impl Condition {
         }
     }
 
+    /// A vector for each row: labels by their rows of `table`, whose last is that of the null label.
+    pub(crate) fn vectors(&self, table: Option<&Tensor<2>>) -> Option<Tensor<2>> {
+        match (self, table) {
+            (Self::Vectors(vectors), _) => Some(vectors.clone()),
+            (Self::Labels(labels), Some(table)) => {
+                let null = table.dims()[0] - 1;
+                let rows: Vec<usize> = labels.iter().map(|label| label.unwrap_or(null)).collect();
+                Some(table.clone().select(0, indices(&rows, table)))
+            }
+            (Self::None, _) | (Self::Labels(_), None) => None,
+        }
+    }
+
     /// The conditions in another precision, to go with [`Mlp::cast`](crate::Mlp::cast).
     #[must_use]
     pub fn cast(self, dtype: DType) -> Self {

@@ -2,7 +2,8 @@
 //!
 //! A [`MlpConfig`] describes a network, [`MlpConfig::init`] draws one, and [`Mlp::given`] fixes its condition, which
 //! makes it a [`VelocityField`](thalweg_solve::VelocityField) and a [`Tangent`](thalweg_solve::Tangent): solvers,
-//! likelihoods and losses ask for nothing else. [`Guided`] mixes two fields by classifier-free guidance.
+//! likelihoods and losses ask for nothing else. [`Guided`] mixes two fields by classifier-free guidance. A [`HeadConfig`]
+//! describes a second stage, [`Residual`], whose structure can be certified.
 //!
 //! The crate knows layers, but no training, no files and no flow paths.
 //!
@@ -20,6 +21,7 @@
 //! assert_eq!((velocity.dims(), divergence.dims()), ([2, 2], [2]));
 //! ```
 
+mod cast;
 mod condition;
 mod config;
 mod divergence;
@@ -28,6 +30,7 @@ mod given;
 mod guided;
 mod linear;
 mod mlp;
+mod residual;
 mod steepness;
 mod time;
 
@@ -37,5 +40,9 @@ pub use error::NetError;
 pub use given::Given;
 pub use guided::Guided;
 pub use mlp::Mlp;
+pub use residual::{
+    Anchoring, Dominance, DominanceOf, HeadConfig, MetricConfig, OffsetConfig, Proof, Residual,
+    ResidualField, Structure, StructureTerm, TermsConfig,
+};
 pub use thalweg_kernels::Activation;
 pub use time::TimeEmbedding;

@@ -1,8 +1,9 @@
 //! The multilayer perceptron: its parameters, and the passes through its layers that fields are made of.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Int, Tensor};
 
+use crate::cast::Cast;
 use crate::condition::indices;
 use crate::linear::Linear;
 use crate::time::TimeFeatures;
@@ -189,22 +190,4 @@ pub(crate) enum Told {
     /// Rows of the table of labels.
     Labels(Tensor<1, Int>),
     Vectors(Tensor<2>),
-}
-
-struct Cast {
-    dtype: DType,
-}
-
-impl ModuleMapper for Cast {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|value| {
-            let (recorded, is_leaf) = (value.is_autodiff(), value.is_require_grad());
-            let value = value.without_autodiff().cast(self.dtype);
-            match (recorded, is_leaf) {
-                (true, true) => value.autodiff().require_grad(),
-                (true, false) => value.autodiff(),
-                (false, _) => value,
-            }
-        })
-    }
 }

@@ -35,8 +35,12 @@ impl Mlp {
 
 /// The largest singular value; infinite where it cannot be computed.
 fn spectral_norm(matrix: &Tensor<2>) -> f64 {
-    let [rows, cols] = matrix.dims();
-    let values = to_host(matrix);
+    largest_singular_value(&to_host(matrix), matrix.dims()[0])
+}
+
+/// The same of a matrix row by row.
+pub(crate) fn largest_singular_value(values: &[f64], rows: usize) -> f64 {
+    let cols = values.len() / rows.max(1);
     let matrix = Mat::from_fn(rows, cols, |i, j| values[i * cols + j]);
     let small = if rows < cols { &matrix * matrix.transpose() } else { matrix.transpose() * &matrix };
     let largest = small
