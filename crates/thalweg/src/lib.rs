@@ -88,12 +88,12 @@ pub use burn;
 pub mod train {
     pub use thalweg_train::{
         AverageConfig, Baseline, Best, BoundReport, BoundRequest, ConditionRequest, DataSummary,
-        EmbeddedRecipe, Ending, Equation, EvaluateConfig, EvaluateOptions, Evaluation, FlowConfig, FlowField,
-        FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, ObjectiveConfig,
-        OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES, ReadRecipe,
-        Recipe, ReconstructionConfig, SampleRequest, Samples, Scaling, ScoreFile, Session, Spread,
-        TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice,
-        Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
+        EmbeddedRecipe, Ending, Equation, EvaluateConfig, EvaluateOptions, Evaluation, FirstStage,
+        FlowConfig, FlowField, FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look,
+        ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
+        ReadRecipe, Recipe, ReconstructionConfig, ResidualConfig, SampleRequest, Samples, Scaling, ScoreFile,
+        Session, Spread, Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories,
+        Truth, TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
     };
 }
 
@@ -142,7 +142,9 @@ pub mod certify {
 /// Networks that are velocity fields, with forward-mode tangents.
 pub mod nets {
     pub use thalweg_nets::{
-        Activation, Condition, ConditionSpec, Given, Guided, Mlp, MlpConfig, NetError, TimeEmbedding,
+        Activation, Anchoring, Condition, ConditionSpec, Dominance, DominanceOf, Given, Guided, HeadConfig,
+        MetricConfig, Mlp, MlpConfig, NetError, OffsetConfig, Proof, Residual, ResidualField, Structure,
+        StructureTerm, TermsConfig, TimeEmbedding,
     };
 }
 

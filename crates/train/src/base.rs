@@ -10,7 +10,7 @@ use thalweg_solve::Placement;
 use crate::error::TrainError;
 use crate::parameters;
 use crate::recipe::Recipe;
-use crate::state::{self, architecture};
+use crate::state::{self, flow_architecture};
 use crate::summary::DataSummary;
 use crate::trained::TrainedFlow;
 
@@ -66,7 +66,14 @@ fn open(path: &Path) -> Result<RunDir, TrainError> {
 /// When there is no such run, it has no checkpoint, or it is of another network or other data.
 pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
     let (flow, _) = TrainedFlow::open(&open(&from.run)?)?;
-    let [ours, theirs] = [architecture(recipe, summary), architecture(&flow.recipe, &flow.summary)];
+    if flow.recipe.residual.is_some() {
+        let message = format!(
+            "{} has a second stage, and nothing goes on after one: start from the run that it started from",
+            from.run.display()
+        );
+        return Err(TrainError::Request(message));
+    }
+    let [ours, theirs] = [flow_architecture(recipe, summary), flow_architecture(&flow.recipe, &flow.summary)];
     if ours != theirs {
         let message = format!(
             "the network of {} is another one ({theirs}, not {ours}): leave `[model]` and `[data]` out to take them over",
@@ -103,7 +110,7 @@ pub fn restore(run: &RunDir, recipe: &Recipe, summary: &DataSummary) -> Result<O
         return Ok(None);
     }
     let Checkpoint { average, state, .. } = run.read_base()?;
-    state.require_architecture(&architecture(recipe, summary))?;
+    state.require_architecture(&flow_architecture(recipe, summary))?;
     let mut noise = thalweg_noise::Noise::new(0);
     let empty = recipe.model.init(summary.dim, summary.condition, &mut noise, &Placement::cpu());
     Ok(Some(parameters::load(empty, &average)?))

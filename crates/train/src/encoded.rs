@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_data::{Batch, Dataset, Split};
-use thalweg_nets::Mlp;
 use thalweg_noise::Noise;
-use thalweg_solve::{Placement, Save, Solver, solve_field, to_host};
+use thalweg_solve::Solver;
 
 use crate::error::TrainError;
-use crate::field::{FlowField, preconditioning};
-use crate::objective::tensor_condition;
+use crate::inference::Inference;
 use crate::prepare::{PreparedStep, gather, single};
 use crate::recipe::Recipe;
+use crate::stages::Stages;
 use crate::summary::DataSummary;
 
 /// Encodes data in pools, each a function of its number alone.
@@ -20,7 +19,7 @@ pub struct Encoder<'a> {
     recipe: &'a Recipe,
     dataset: &'a Dataset,
     summary: &'a DataSummary,
-    base: Mlp,
+    base: Stages,
     solver: &'a Solver,
     rows: usize,
     steps_of_pool: u64,
@@ -41,7 +40,7 @@ impl<'a> Encoder<'a> {
         recipe: &'a Recipe,
         dataset: &'a Dataset,
         summary: &'a DataSummary,
-        base: Mlp,
+        base: Stages,
         (solver, pool, passes): (&'a Solver, usize, u64),
     ) -> Self {
         let rows = dataset.training_rows().map_or(pool, |rows| rows.min(pool));
@@ -87,15 +86,10 @@ impl<'a> Encoder<'a> {
 
     /// The points at the start of the flow through `data`.
     fn encode(&self, data: &Batch) -> Result<Vec<f64>, TrainError> {
-        let placement = Placement::cpu();
-        let x = placement.tensor::<2>(&data.points, [data.rows, data.dim]);
-        let condition = tensor_condition(&data.condition, &placement);
-        let scales = preconditioning(&self.recipe.flow, self.summary);
-        let field = FlowField::new(&self.base, scales, &condition, 1.0);
-        let span = self.recipe.flow.path.interval().span().reversed();
-        let solution = solve_field(self.solver, span, x, &Save::End, &field)
-            .map_err(|error| TrainError::solve("encoding the data", error.without_state()))?;
-        Ok(to_host(&solution.state))
+        let inference = Inference { recipe: self.recipe, summary: self.summary };
+        inference
+            .starts(&self.base, self.solver, &data.points, &data.condition)
+            .map_err(|error| TrainError::solve("encoding the data", error))
     }
 
     fn pairs(&self, data: &Batch, noise: &[f64], mut for_times: Noise) -> PreparedStep {

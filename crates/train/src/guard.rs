@@ -5,17 +5,16 @@
 
 use thalweg_data::{Batch, Condition, Dataset, Split};
 use thalweg_metrics::variance_ratio;
-use thalweg_nets::Mlp;
 use thalweg_noise::Noise;
 use thalweg_ot::Points;
-use thalweg_solve::{Placement, Save, Solver, solve_field, to_host};
+use thalweg_solve::Solver;
 
 use crate::error::TrainError;
-use crate::field::{FlowField, preconditioning};
 use crate::finetune::GuardConfig;
-use crate::objective::tensor_condition;
+use crate::inference::Inference;
 use crate::parameters::ByName;
 use crate::recipe::Recipe;
+use crate::stages::Stages;
 use crate::summary::DataSummary;
 
 /// Held-out points that are compared with as many reconstructions.
@@ -161,7 +160,7 @@ impl<'a> Guard<'a> {
     ///
     /// # Errors
     /// When the solve fails or what it gives is not finite.
-    pub fn look(&self, network: &Mlp) -> Result<Look, TrainError> {
+    pub fn look(&self, network: &Stages) -> Result<Look, TrainError> {
         let dim = self.truth.dim;
         let made = self.made(network, &self.source, &self.truth.condition)?;
         let (made, truth) = (Points::new(&made, dim), Points::new(&self.truth.points, dim));
@@ -175,7 +174,7 @@ impl<'a> Guard<'a> {
     }
 
     /// The mean variance among outputs of one condition, over the variance of the data.
-    fn condition_spread(&self, network: &Mlp) -> Result<Option<f64>, TrainError> {
+    fn condition_spread(&self, network: &Stages) -> Result<Option<f64>, TrainError> {
         if self.truth.condition == Condition::None {
             return Ok(None);
         }
@@ -196,16 +195,10 @@ impl<'a> Guard<'a> {
         Ok(Some(within / count as f64 / total_variance(&self.truth.points, dim)))
     }
 
-    fn made(&self, network: &Mlp, source: &[f64], condition: &Condition) -> Result<Vec<f64>, TrainError> {
-        let placement = Placement::cpu();
-        let dim = self.truth.dim;
-        let x0 = placement.tensor::<2>(source, [source.len() / dim, dim]);
-        let scales = preconditioning(&self.recipe.flow, self.summary);
-        let field = FlowField::new(network, scales, &tensor_condition(condition, &placement), 1.0);
-        let span = self.recipe.flow.path.interval().span();
-        let solution = solve_field(self.solver, span, x0, &Save::End, &field)
-            .map_err(|error| TrainError::solve("the guard's reconstruction", error.without_state()))?;
-        Ok(to_host(&solution.state))
+    fn made(&self, network: &Stages, source: &[f64], condition: &Condition) -> Result<Vec<f64>, TrainError> {
+        Inference { recipe: self.recipe, summary: self.summary }
+            .ends(network, self.solver, source, condition)
+            .map_err(|error| TrainError::solve("the guard's reconstruction", error))
     }
 }
 

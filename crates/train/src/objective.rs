@@ -21,6 +21,7 @@ use crate::gradients;
 use crate::parameters::{self, ByName};
 use crate::prepare::{Preparation, PreparedStep};
 use crate::recipe::Recipe;
+use crate::stages::Stages;
 use crate::summary::DataSummary;
 use reconstruction::Tuning;
 
@@ -167,11 +168,11 @@ impl<'a> Objective<'a> {
                 let encoder = match &config.pairs {
                     PairsConfig::Itself { pool, passes, solver } => {
                         let how = (solver, *pool, *passes);
-                        Some(Box::new(Encoder::new(recipe, dataset, summary, base.clone(), how)))
+                        Some(Box::new(Encoder::new(recipe, dataset, summary, base.clone().into(), how)))
                     }
                     _ => None,
                 };
-                Kind::Tuning(Box::new(Tuning::new(recipe, config, base.clone())), encoder)
+                Kind::Tuning(Box::new(Tuning::new((recipe, summary), config, base.clone())), encoder)
             }
         };
         Ok(Self {
@@ -204,7 +205,7 @@ impl<'a> Objective<'a> {
     /// When a solve inside the loss fails.
     pub fn loss_and_gradients(
         &self,
-        model: &Mlp,
+        model: &Stages,
         prepared: &Prepared,
         step: u64,
     ) -> Result<(f64, ByName), TrainError> {
@@ -231,7 +232,7 @@ impl<'a> Objective<'a> {
     ///
     /// # Errors
     /// When the coupling or a solve fails.
-    pub fn validation_loss(&self, model: &Mlp) -> Result<Option<f64>, TrainError> {
+    pub fn validation_loss(&self, model: &Stages) -> Result<Option<f64>, TrainError> {
         let rows = self
             .dataset
             .held_out_rows(Split::Validation)
@@ -265,14 +266,20 @@ impl<'a> Objective<'a> {
         Ok(Some(loss.into_scalar::<f64>()))
     }
 
-    fn matching(&self, model: &Mlp, pairs: &PreparedStep, noise: &mut Noise) -> (f64, ByName) {
+    fn matching(&self, model: &Stages, pairs: &PreparedStep, noise: &mut Noise) -> (f64, ByName) {
         let loss = self.matching_loss(model, pairs, self.recipe.model.condition_dropout, noise);
         let value = loss.clone().into_scalar::<f64>();
         let mut gradients = loss.backward();
         (value, parameters::take_gradients(model, &mut gradients))
     }
 
-    fn matching_loss(&self, model: &Mlp, pairs: &PreparedStep, dropout: f64, noise: &mut Noise) -> Tensor<1> {
+    fn matching_loss(
+        &self,
+        model: &Stages,
+        pairs: &PreparedStep,
+        dropout: f64,
+        noise: &mut Noise,
+    ) -> Tensor<1> {
         let PreparedStep { pairs: rows, dim, source, target, condition, times } = pairs;
         let shape = [*rows, *dim];
         let x0 = self.placement.tensor_f32::<2>(source.clone(), shape);
@@ -291,7 +298,7 @@ impl<'a> Objective<'a> {
 
     fn likelihood(
         &self,
-        model: &Mlp,
+        model: &Stages,
         batch: &data::Batch,
         noise: &mut Noise,
     ) -> Result<(f64, ByName), TrainError> {
@@ -320,7 +327,7 @@ impl<'a> Objective<'a> {
 
     fn field<'m>(
         &self,
-        model: &'m Mlp,
+        model: &'m Stages,
         condition: &data::Condition,
         dropout: f64,
         noise: &mut Noise,
@@ -329,7 +336,7 @@ impl<'a> Objective<'a> {
         if dropout > 0.0 {
             condition = condition.dropped(dropout, noise);
         }
-        FlowField::new(model, self.scales, &condition, 1.0)
+        FlowField::new(&model.flow, self.scales, &condition, 1.0)
     }
 }
 

@@ -84,6 +84,9 @@ pub fn from_host(tensor: &HostTensor, placement: &Placement) -> Tensor<1> {
     }
 }
 
+/// The field of [`Stages`](crate::Stages) whose parameters are named as those of a flow alone.
+const UNNAMED: &str = "flow";
+
 /// The names of the fields on the way from the module to the parameter being visited.
 #[derive(Default)]
 struct Path(Vec<String>);
@@ -98,7 +101,8 @@ impl Path {
     }
 
     fn name(&self) -> String {
-        self.0.join(".")
+        let own = usize::from(self.0.first().is_some_and(|first| first == UNNAMED));
+        self.0[own..].join(".")
     }
 }
 

@@ -16,6 +16,7 @@ use crate::base::FromConfig;
 use crate::learning_rate::LearningRate;
 use crate::objective::ObjectiveConfig;
 use crate::optimizer::OptimizerConfig;
+use crate::residual::ResidualConfig;
 
 /// A complete description of a run. Serialised, it has every default written out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct Recipe {
     /// The network.
     #[serde(default)]
     pub model: MlpConfig,
+    /// A second stage after the flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<ResidualConfig>,
     /// The method.
     #[serde(default)]
     pub flow: FlowConfig,
@@ -176,6 +180,9 @@ impl Recipe {
         self.data.validate().map_err(of_data)?;
         self.model.validate().map_err(|error| Invalid::new("model", error.to_string()))?;
         self.validate_flow()?;
+        if let Some(stage) = &self.residual {
+            stage.validate(self)?;
+        }
         self.train.validate(self)?;
         if self.evaluate.guidance != 1.0 && matches!(self.data.condition, ConditionConfig::None {}) {
             let message = "there is no condition to be guided by; leave it at 1 or set `data.condition`";

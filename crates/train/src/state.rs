@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
 use thalweg_nets::Mlp;
-use thalweg_noise::Noise;
 use thalweg_run::{Checkpoint, CheckpointState, Tensors};
 use thalweg_solve::Placement;
 
@@ -13,15 +11,16 @@ use crate::guard::{Best, Look, Watch};
 use crate::optimizer::Optimizer;
 use crate::parameters::{self, ByName};
 use crate::recipe::Recipe;
+use crate::stages::Stages;
 use crate::summary::DataSummary;
 
 /// The state of a training after `step` steps. With the recipe and the data it determines all that follows.
 #[derive(Debug, Clone)]
 pub struct TrainState {
-    /// The network that is trained; its parameters are leaves of a tape.
-    pub model: Mlp,
+    /// The networks that are trained; the parameters that are learned are leaves of a tape.
+    pub model: Stages,
     /// The moving average of its weights, outside any tape.
-    pub average: Mlp,
+    pub average: Stages,
     /// The optimiser's moments.
     pub optimizer: Optimizer,
     /// Optimiser steps made.
@@ -53,12 +52,9 @@ impl TrainState {
     /// The start of a training: the weights of `base`, or else weights drawn from the recipe's seed.
     #[must_use]
     pub fn new(recipe: &Recipe, summary: &DataSummary, base: Option<&Mlp>) -> Self {
-        let average = base.cloned().unwrap_or_else(|| {
-            let mut noise = Noise::at(recipe.seed, "weights", 0);
-            recipe.model.init(summary.dim, summary.condition, &mut noise, &Placement::cpu())
-        });
+        let average = Stages::init(recipe, summary, base);
         Self {
-            model: tracked(average.clone()),
+            model: average.clone().tracked(recipe),
             average,
             optimizer: Optimizer::new(recipe.train.optimizer.clone()),
             step: 0,
@@ -105,7 +101,7 @@ impl TrainState {
                 }
             }
         }
-        let mut state = checkpoint_state(recipe, summary, self.step);
+        let mut state = checkpoint_state(recipe, summary, self.step, architecture(recipe, summary));
         state.counters = BTreeMap::from([
             ("optimizer_updates".to_string(), self.optimizer.updates),
             ("loss_sum_bits".to_string(), self.window.sum.to_bits()),
@@ -211,23 +207,35 @@ pub fn weights_only(recipe: &Recipe, summary: &DataSummary, step: u64, network: 
         model: parameters::to_host(network),
         average: parameters::to_host(network),
         optimizer: Tensors::new(),
-        state: checkpoint_state(recipe, summary, step),
+        state: checkpoint_state(recipe, summary, step, flow_architecture(recipe, summary)),
     }
 }
 
-fn checkpoint_state(recipe: &Recipe, summary: &DataSummary, step: u64) -> CheckpointState {
-    CheckpointState::new(step, recipe.seed, summary.fingerprint.clone(), architecture(recipe, summary))
+fn checkpoint_state(
+    recipe: &Recipe,
+    summary: &DataSummary,
+    step: u64,
+    architecture: String,
+) -> CheckpointState {
+    CheckpointState::new(step, recipe.seed, summary.fingerprint.clone(), architecture)
 }
 
-/// A network whose parameters are leaves of a tape.
-#[must_use]
-pub fn tracked(network: Mlp) -> Mlp {
-    network.train()
-}
-
-/// What two networks must share for the weights of one to fit the other.
+/// What two flows must share for the weights of one to fit the other.
 #[must_use]
 pub fn architecture(recipe: &Recipe, summary: &DataSummary) -> String {
+    let flow = flow_architecture(recipe, summary);
+    match &recipe.residual {
+        None => flow,
+        Some(stage) => {
+            let head = serde_json::to_string(&stage.head).unwrap_or_default();
+            format!("{flow}, then {head} for {}", stage.duration)
+        }
+    }
+}
+
+/// The same of the flow without its second stage.
+#[must_use]
+pub fn flow_architecture(recipe: &Recipe, summary: &DataSummary) -> String {
     let model = serde_json::to_string(&recipe.model).unwrap_or_default();
     let condition = serde_json::to_string(&summary.condition).unwrap_or_default();
     format!("mlp {model} for {} coordinates, condition {condition}", summary.dim)

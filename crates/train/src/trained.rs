@@ -1,17 +1,20 @@
 //! A trained flow, ready to be used: samples, trajectories, likelihoods, in the units of the data.
 
+use burn::tensor::Tensor;
 use thalweg_data::{Condition, Dataset, SourceConfig};
-use thalweg_flow::{Divergence, LogLikelihood, PathConfig, Schedule, StochasticSampler, sample};
-use thalweg_nets::{ConditionSpec, Mlp};
+use thalweg_flow::{Divergence, Likelihood, LogLikelihood, PathConfig, Schedule, StochasticSampler, sample};
+use thalweg_nets::{ConditionSpec, Mlp, Residual};
 use thalweg_noise::Noise;
 use thalweg_run::{Document, RunDir};
-use thalweg_solve::{Placement, Save, Solver, Steps, solve_field, to_host};
+use thalweg_solve::{Placement, Save, SolveError, Solver, Steps, VelocityField, solve_field, to_host};
 
 use crate::base;
 use crate::error::TrainError;
 use crate::field::{FlowField, preconditioning};
 use crate::objective::{ObjectiveConfig, tensor_condition};
 use crate::recipe::Recipe;
+use crate::residual::ResidualConfig;
+use crate::stages::Stages;
 use crate::state::TrainState;
 use crate::summary::DataSummary;
 
@@ -30,7 +33,7 @@ pub struct TrainedFlow {
     pub summary: DataSummary,
     /// Steps of training behind it.
     pub step: u64,
-    network: Mlp,
+    network: Stages,
     /// The network that the run started from.
     base: Option<Mlp>,
 }
@@ -91,7 +94,7 @@ pub struct Samples {
 }
 
 /// Samples on their way: the same points at several times.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trajectories {
     /// The times.
     pub times: Vec<f64>,
@@ -152,8 +155,9 @@ impl TrainedFlow {
     /// The flow that this one was tuned from; none for one that started from nothing.
     #[must_use]
     pub fn base(&self) -> Option<Self> {
-        let network = self.base.clone()?;
-        Some(Self { network, base: None, ..self.clone() })
+        let network = Stages::from(self.base.clone()?);
+        let recipe = Recipe { residual: None, ..self.recipe.clone() };
+        Some(Self { network, recipe, base: None, ..self.clone() })
     }
 
     /// Whether it was tuned to a fixed number of steps, so that an accurate solve is not what it was tuned to.
@@ -167,16 +171,22 @@ impl TrainedFlow {
         }
     }
 
-    /// Parameters of the network.
+    /// Parameters of the networks.
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.network.parameter_count()
     }
 
-    /// The network, in single precision.
+    /// The network of the flow, without a second stage, in single precision.
     #[must_use]
     pub fn network(&self) -> &Mlp {
-        &self.network
+        &self.network.flow
+    }
+
+    /// The second stage with how it is solved, where there is one.
+    #[must_use]
+    pub fn second_stage(&self) -> Option<(&Residual, &ResidualConfig)> {
+        self.network.residual.as_ref().zip(self.recipe.residual.as_ref())
     }
 
     /// Draws samples.
@@ -237,7 +247,7 @@ impl TrainedFlow {
         for rows in row_ranges(source.len() / dim) {
             let part = &source[rows.start * dim..rows.end * dim];
             let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
-            let field = self.field(&self.network, &select(condition, &rows), request.guidance, &placement);
+            let field = self.field(self.network(), &select(condition, &rows), request.guidance, &placement);
             let end = match &request.equation {
                 Equation::Flow(solver) => {
                     let solution = sample(&field, x0, solver, interval)
@@ -256,6 +266,17 @@ impl TrainedFlow {
                         .map_err(|error| TrainError::solve("stochastic sampling", error))?
                 }
             };
+            let end = match self.second_stage() {
+                None => end,
+                Some((residual, stage)) => {
+                    let told = tensor_condition(&select(condition, &rows), &placement);
+                    let solution = stage
+                        .solve(residual, &told, end, &Save::End)
+                        .map_err(|error| TrainError::solve("the second stage", error.without_state()))?;
+                    evaluations += solution.evaluations.iter().sum::<usize>() as f64;
+                    solution.state
+                }
+            };
             points.extend(to_host(&end));
         }
         self.summary.normaliser.normaliser().invert(&mut points);
@@ -263,7 +284,8 @@ impl TrainedFlow {
         Ok(Samples { points, dim, condition: condition.clone(), evaluations })
     }
 
-    /// Follows source points through the flow, with their speeds, at `count` equally spaced times.
+    /// Follows source points through the flow, with their speeds, at `count` equally spaced times, and then through a
+    /// second stage at times as far apart.
     ///
     /// # Errors
     /// When the solve fails.
@@ -280,33 +302,58 @@ impl TrainedFlow {
         let Save::At(times) = Save::evenly(span, count) else {
             unreachable!("evenly spaced times are given times")
         };
-        let mut points = vec![Vec::new(); times.len()];
-        let mut squared_speeds = vec![Vec::new(); times.len()];
-        let normaliser = self.summary.normaliser.normaliser();
+        // A second stage is shown at the same distances of time.
+        let later = self.second_stage().map_or_else(Vec::new, |(_, stage)| {
+            let share = stage.duration / span.length().abs();
+            let more = (share * (count - 1) as f64).ceil() as usize + 1;
+            let Save::At(times) = Save::evenly(stage.span(), more) else { return Vec::new() };
+            times.into_iter().skip(1).collect()
+        });
+        let mut found =
+            Trajectories { times: [times.clone(), later.clone()].concat(), dim, ..Trajectories::default() };
+        found.points.resize(found.times.len(), Vec::new());
+        found.squared_speeds.resize(found.times.len(), Vec::new());
+        let failed = |error: SolveError<Tensor<2>>| TrainError::solve("following trajectories", error);
         for rows in row_ranges(source.len() / dim) {
             let part = &source[rows.start * dim..rows.end * dim];
             let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
-            let field = self.field(&self.network, &select(condition, &rows), 1.0, &placement);
-            let solution = solve_field(solver, span, x0, &Save::At(times.clone()), &field)
-                .map_err(|error| TrainError::solve("following trajectories", error))?;
-            for (index, (time, x)) in solution.saved.into_iter().enumerate() {
-                use thalweg_solve::VelocityField as _;
-                let velocity = field.velocity(placement.full(time, [rows.len()]), x.clone());
-                squared_speeds[index].extend(to_host(&velocity.square().sum_dim(1)));
-                let mut x = to_host(&x);
-                normaliser.invert(&mut x);
-                points[index].extend(x);
+            let condition = select(condition, &rows);
+            let field = self.field(self.network(), &condition, 1.0, &placement);
+            let solution = solve_field(solver, span, x0, &Save::At(times.clone()), &field).map_err(failed)?;
+            let first = solution.saved.into_iter().enumerate();
+            first.for_each(|(index, at)| self.show(&mut found, index, &field, at));
+            if let Some((residual, stage)) = self.second_stage() {
+                let told = tensor_condition(&condition, &placement);
+                let field = residual.given(&told, &solution.state);
+                let solution =
+                    stage.solve(residual, &told, solution.state, &Save::At(later.clone())).map_err(failed)?;
+                let second = solution.saved.into_iter().enumerate();
+                second.for_each(|(index, at)| self.show(&mut found, times.len() + index, &field, at));
             }
         }
-        Ok(Trajectories { times, points, squared_speeds, dim })
+        Ok(found)
     }
 
-    /// The velocity in data units at points in data units, all at time `t`.
+    /// Adds some points at one of the times, with their speeds.
+    fn show(
+        &self,
+        found: &mut Trajectories,
+        index: usize,
+        field: &impl VelocityField<2>,
+        (time, x): (f64, Tensor<2>),
+    ) {
+        let velocity = field.velocity(Placement::of(&x).full(time, [x.dims()[0]]), x.clone());
+        found.squared_speeds[index].extend(to_host(&velocity.square().sum_dim(1)));
+        let mut x = to_host(&x);
+        self.summary.normaliser.normaliser().invert(&mut x);
+        found.points[index].extend(x);
+    }
+
+    /// The velocity of the flow in data units at points in data units, all at time `t`.
     ///
     /// # Errors
     /// When the condition does not suit the flow.
     pub fn velocities(&self, points: &[f64], condition: &Condition, t: f64) -> Result<Vec<f64>, TrainError> {
-        use thalweg_solve::VelocityField as _;
         let dim = self.summary.dim;
         let placement = Placement::cpu();
         let mut x = points.to_vec();
@@ -314,7 +361,7 @@ impl TrainedFlow {
         let rows = x.len() / dim;
         let interval = self.recipe.flow.path.interval();
         let t = placement.full(t.clamp(interval.start, interval.end), [rows]);
-        let field = self.field(&self.network, condition, 1.0, &placement);
+        let field = self.field(self.network(), condition, 1.0, &placement);
         let mut velocities = to_host(&field.velocity(t, placement.tensor(&x, [rows, dim])));
         let deviation = &self.summary.normaliser.deviation;
         velocities.iter_mut().enumerate().for_each(|(i, v)| *v *= deviation[i % dim]);
@@ -338,10 +385,15 @@ impl TrainedFlow {
                            train one with `data.source = { kind = \"gaussian\" }`";
             return Err(TrainError::Request(message.to_string()));
         }
+        if self.second_stage().is_some_and(|(residual, _)| residual.config().is_anchored()) {
+            let message = "the second stage is anchored at what the flow has made, so it cannot be followed backwards and \
+                           gives no likelihoods; train one with `form = \"equilibrium\"`";
+            return Err(TrainError::Request(message.to_string()));
+        }
         divergence.validate()?;
         let dim = self.summary.dim;
         let placement = Placement::cpu_double();
-        let network = self.network.clone().cast(placement.dtype);
+        let stages = self.network.clone().cast(placement.dtype);
         let normaliser = self.summary.normaliser.normaliser();
         let mut x = points.to_vec();
         normaliser.apply(&mut x);
@@ -351,16 +403,25 @@ impl TrainedFlow {
         let mut result = LogDensities { values: Vec::new(), standard_errors: None, evaluations: 0.0 };
         let mut noise = Noise::at(seed, "probes", 0);
         for rows in row_ranges(x.len() / dim) {
-            let part = placement.tensor::<2>(&x[rows.start * dim..rows.end * dim], [rows.len(), dim]);
-            let field = self.field(&network, &select(condition, &rows), 1.0, &placement);
+            let mut part = placement.tensor::<2>(&x[rows.start * dim..rows.end * dim], [rows.len(), dim]);
+            let condition = select(condition, &rows);
+            // Backwards, so the second stage comes first.
+            let mut changes = Vec::new();
+            if let Some((residual, stage)) = stages.residual.as_ref().zip(self.recipe.residual.as_ref()) {
+                let field = residual.given(&tensor_condition(&condition, &placement), &part);
+                let of_stage = LogLikelihood { interval: stage.interval(), ..likelihood.clone() };
+                let found = of_stage
+                    .evaluate_from(&field, part, &mut noise, |x| x.zeros_like().sum_dim(1).squeeze_dim(1))
+                    .map_err(|error| TrainError::solve("the likelihood of the second stage", error))?;
+                part = found.x.clone();
+                changes.push(found);
+            }
+            let field = self.field(&stages.flow, &condition, 1.0, &placement);
             let found = likelihood
                 .evaluate(&field, part, &mut noise)
                 .map_err(|error| TrainError::solve("the likelihood", error))?;
-            result.values.extend(to_host(&found.log_density));
-            if let Some(errors) = found.standard_error {
-                result.standard_errors.get_or_insert_default().extend(to_host(&errors));
-            }
-            result.evaluations += found.evaluations.iter().sum::<usize>() as f64;
+            changes.push(found);
+            result.add(&changes);
         }
         let log_determinant = normaliser.log_determinant();
         result.values.iter_mut().for_each(|value| *value += log_determinant);
@@ -467,6 +528,29 @@ impl TrainedFlow {
                 if self.summary.gaussian_source { "" } else { " and starts from a data set" }
             ))),
         }
+    }
+}
+
+impl LogDensities {
+    /// Adds points whose log-density is a sum over stages.
+    fn add(&mut self, stages: &[Likelihood<2>]) {
+        let sums = |of: &dyn Fn(&Likelihood<2>) -> Vec<f64>| {
+            stages
+                .iter()
+                .map(of)
+                .reduce(|a, b| a.iter().zip(b).map(|(a, b)| a + b).collect())
+                .unwrap_or_default()
+        };
+        self.values.extend(sums(&|stage| to_host(&stage.log_density)));
+        if stages.iter().all(|stage| stage.standard_error.is_some()) {
+            // Probes of different stages are independent.
+            let squares = sums(&|stage| {
+                stage.standard_error.as_ref().map_or_else(Vec::new, |error| to_host(&error.clone().square()))
+            });
+            self.standard_errors.get_or_insert_default().extend(squares.into_iter().map(f64::sqrt));
+        }
+        let evaluations = stages.iter().flat_map(|stage| &stage.evaluations).sum::<usize>();
+        self.evaluations += evaluations as f64;
     }
 }
 

@@ -12,7 +12,6 @@ use thalweg_nets::Mlp;
 use thalweg_run::{Event, RunDir, Sinks};
 
 use crate::ahead::for_each_ahead;
-use crate::average;
 use crate::error::TrainError;
 use crate::gradients;
 use crate::guard::Guard;
@@ -164,7 +163,7 @@ impl Training<'_> {
         // Taken out, so that nothing else holds the parameters and they change in place.
         state.model = state.optimizer.update(state.model.take(), gradients, rate);
         state.step = step + 1;
-        state.average = average::update(&train.average, state.average.take(), &state.model, state.step);
+        state.average = state.average.take().following(&state.model, self.recipe, state.step);
         state.window.sum += loss;
         state.window.count += 1;
 

@@ -2,97 +2,18 @@
 //! resumes to the same bits, it says when spread is lost, and it refuses what cannot work.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod tuned;
+
 use std::cell::RefCell;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use thalweg_run::{Document, Event, Override, RunDir, RunError, Sink, Sinks};
+use thalweg_run::{Event, RunDir, RunError, Sink, Sinks};
 use thalweg_train::{
-    BoundRequest, Ending, EvaluateOptions, Evaluation, RECIPES, ReadRecipe, Session, TrainError, TrainedFlow,
-    TruthChoice, evaluate, read_recipe, write_report, write_scores,
+    BoundRequest, Ending, EvaluateOptions, RECIPES, ReadRecipe, Session, TrainedFlow, TruthChoice, evaluate,
+    write_report, write_scores,
 };
-
-const BASE: &str = "
-    name = 'base'
-    data.target.kind = 'checkerboard'
-    model = { width = 32, hidden_layers = 2 }
-    flow.time.kind = 'stratified'
-    train = { steps = 800, batch = 256, learning_rate = { kind = 'constant', rate = 0.003 }, average.decay = 0.99 }
-    evaluate = { samples = 300, likelihood_points = 0, replicates = 0, report = false }
-";
-
-const TUNED: &str = "
-    name = 'tuned'
-    flow.objective.kind = 'reconstruction'
-    evaluate.solver = { method = 'euler', steps.fixed = 3 }
-    [train]
-    steps = 150
-    batch = 128
-    validate_every = 50
-    learning_rate = { kind = 'constant', rate = 0.001 }
-    average.decay = 0.9
-";
-
-fn read(text: &str, base: Option<&Path>, overrides: &[&str]) -> Result<ReadRecipe, TrainError> {
-    let base = base.map(|base| format!("from.run='{}'", base.display()));
-    let texts = base.iter().map(String::as_str).chain(overrides.iter().copied());
-    let overrides: Vec<Override> = texts.map(|text| text.parse().unwrap()).collect();
-    read_recipe(Document::new(text, "test", &overrides).unwrap())
-}
-
-fn begin(text: &str, base: Option<&Path>, overrides: &[&str], out: &Path) -> Result<Session, TrainError> {
-    let ReadRecipe { recipe, base } = read(text, base, overrides)?;
-    Session::begin(recipe, &base.unwrap_or_else(|| PathBuf::from(".")), out)
-}
-
-fn train(session: &mut Session, stop_at: Option<u64>) -> Ending {
-    let stop = |step| if Some(step) == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    session.train(&mut Sinks::new(), |progress| stop(progress.step)).unwrap()
-}
-
-/// A folder with a trained base.
-struct Bench {
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new(overrides: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut session = begin(BASE, None, overrides, &folder.path().join("base")).unwrap();
-        assert_eq!(train(&mut session, None), Ending::Finished);
-        Self { folder }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn begin(&self, name: &str, overrides: &[&str]) -> Result<Session, TrainError> {
-        begin(TUNED, Some(&self.at("base")), overrides, &self.at(name))
-    }
-
-    fn tune(&self, name: &str, overrides: &[&str]) -> Session {
-        let mut session = self.begin(name, overrides).unwrap();
-        assert_eq!(train(&mut session, None), Ending::Finished, "{name}");
-        session
-    }
-
-    fn refusal(&self, overrides: &[&str]) -> String {
-        let error = self.begin("refused", overrides).map(|_| ()).expect_err(&format!("{overrides:?}"));
-        assert!(error.is_request(), "{error}");
-        assert!(!self.at("refused").exists(), "{error} has left a folder behind");
-        error.to_string()
-    }
-}
-
-fn scored(session: &Session) -> Evaluation {
-    evaluate(&session.flow(), &session.dataset, &EvaluateOptions::default()).unwrap()
-}
-
-fn score(scores: &[thalweg_metrics::Score], name: &str) -> f64 {
-    scores.iter().find(|score| score.name == name).unwrap().value
-}
+use tuned::{BASE, Bench, TUNED, begin, read, score, scored, train};
 
 #[test]
 fn every_kind_of_pairs_mends_few_steps_and_the_evaluation_shows_both() {

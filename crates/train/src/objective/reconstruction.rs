@@ -1,41 +1,49 @@
 //! The loss of reconstructions: solve from noise as inference does, and compare the ends with data.
 
-use burn::module::Module;
+use burn::module::Module as _;
 use burn::tensor::Tensor;
 use thalweg_flow::{ConditionRule, Conditions, CouplingConfig, Reconstruction, debiased_distance};
 use thalweg_nets::Mlp;
 use thalweg_noise::Noise;
 use thalweg_ot::Points;
-use thalweg_solve::{Save, solve_field, to_host};
+use thalweg_solve::{Save, SolveError};
 
-use super::{Objective, failed};
+use super::{Objective, failed, tensor_condition};
 use crate::error::TrainError;
 use crate::finetune::{PairsConfig, ReconstructionConfig};
+use crate::inference::Inference;
 use crate::parameters::{self, ByName};
 use crate::prepare::{PreparedStep, conditions, gather};
 use crate::recipe::Recipe;
+use crate::stages::Stages;
+use crate::summary::DataSummary;
 
 /// What fine-tuning needs beside the model.
 #[derive(Debug)]
 pub struct Tuning<'a> {
     config: &'a ReconstructionConfig,
     reconstruction: Reconstruction,
+    inference: Inference<'a>,
     /// The network that the run started from.
     base: Mlp,
 }
 
 impl<'a> Tuning<'a> {
-    pub fn new(recipe: &'a Recipe, config: &'a ReconstructionConfig, base: Mlp) -> Self {
+    pub fn new(
+        (recipe, summary): (&'a Recipe, &'a DataSummary),
+        config: &'a ReconstructionConfig,
+        base: Mlp,
+    ) -> Self {
         let reconstruction = Reconstruction {
             solver: config.solver(recipe).clone(),
             interval: recipe.flow.path.interval(),
             regularisation: config.regularisation.into(),
         };
-        Self { config, reconstruction, base }
+        Self { config, reconstruction, inference: Inference { recipe, summary }, base }
     }
 
     /// Adds the weighted squared distance from the weights at the start to a loss and its gradients.
-    fn anchor(&self, model: &Mlp, loss: f64, mut gradients: ByName) -> (f64, ByName) {
+    fn anchor(&self, model: &Stages, loss: f64, mut gradients: ByName) -> (f64, ByName) {
         let weight = self.config.anchor;
         if weight == 0.0 {
             return (loss, gradients);
@@ -62,7 +70,7 @@ impl Objective<'_> {
     pub(super) fn tuned(
         &self,
         tuning: &Tuning,
-        model: &Mlp,
+        model: &Stages,
         prepared: &PreparedStep,
         noise: &mut Noise,
     ) -> Result<(f64, ByName), TrainError> {
@@ -78,7 +86,7 @@ impl Objective<'_> {
     pub(super) fn tuning_loss(
         &self,
         tuning: &Tuning,
-        model: &Mlp,
+        model: &Stages,
         pairs: &PreparedStep,
         dropout: f64,
         noise: &mut Noise,
@@ -89,10 +97,20 @@ impl Objective<'_> {
         // Inference tells the condition, so it is never left out here.
         let field = self.field(model, &pairs.condition, 0.0, noise);
         let reconstructed = tuning.reconstruction.solve(&field, x0, noise).map_err(failed)?;
+        let mut x = reconstructed.x;
+        let stage = model.residual.as_ref().zip(self.recipe.residual.as_ref());
+        if let Some((residual, stage)) = stage {
+            let told = tensor_condition(&pairs.condition, &self.placement);
+            let end = stage.solve(residual, &told, x, &Save::End);
+            x = end.map_err(|error| failed(error.without_state()))?.state;
+        }
         let mut loss = match tuning.config.pairs {
-            PairsConfig::Debiased {} => debiased_distance(&reconstructed.x, &x1)?,
-            _ => tuning.config.covariance.loss(reconstructed.x - x1),
+            PairsConfig::Debiased {} => debiased_distance(&x, &x1)?,
+            _ => tuning.config.covariance.loss(x - x1),
         };
+        if let Some(penalty) = stage.and_then(|(residual, _)| residual.penalty()) {
+            loss = loss + penalty;
+        }
         if let Some(penalty) = reconstructed.penalty {
             loss = loss + penalty;
         }
@@ -106,7 +124,7 @@ impl Objective<'_> {
     pub(super) fn chosen(
         &self,
         tuning: &Tuning,
-        model: &Mlp,
+        model: &Stages,
         prepared: &PreparedStep,
         rows: usize,
         noise: &mut Noise,
@@ -115,7 +133,12 @@ impl Objective<'_> {
             return Ok(prepared.clone());
         }
         let dim = prepared.dim;
-        let ends = self.ends(tuning, &model.valid(), prepared)?;
+        let source: Vec<f64> = prepared.source.iter().map(|&x| f64::from(x)).collect();
+        let solver = &tuning.reconstruction.solver;
+        let ends = tuning
+            .inference
+            .ends(&model.valid(), solver, &source, &prepared.condition)
+            .map_err(|error: SolveError<()>| failed(error))?;
         let targets: Vec<f64> = prepared.target.iter().map(|&x| f64::from(x)).collect();
         let coupling = CouplingConfig::OptimalTransport { conditions: ConditionRule::default() };
         let told: Conditions = conditions(&prepared.condition);
@@ -125,14 +148,5 @@ impl Objective<'_> {
         let pick = |indices: &[usize]| order.iter().map(|&k| indices[k]).collect::<Vec<usize>>();
         let (sources, targets) = (pick(&pairing.source), pick(&pairing.target));
         Ok(PreparedStep { source: gather(&prepared.source, dim, &sources), ..prepared.select(&targets) })
-    }
-
-    /// Where the solver takes the noise of some pairs, outside any tape.
-    fn ends(&self, tuning: &Tuning, network: &Mlp, pairs: &PreparedStep) -> Result<Vec<f64>, TrainError> {
-        let x0 = self.placement.tensor_f32::<2>(pairs.source.clone(), [pairs.pairs, pairs.dim]);
-        let field = self.field(network, &pairs.condition, 0.0, &mut Noise::new(0));
-        let Reconstruction { solver, interval, .. } = &tuning.reconstruction;
-        let solution = solve_field(solver, interval.span(), x0, &Save::End, &field);
-        Ok(to_host(&solution.map_err(|error| failed(error.without_state()))?.state))
     }
 }

@@ -1,0 +1,84 @@
+//! All that is learned of a flow: its network, and that of a second stage where it has one.
+
+use burn::module::Module;
+use burn::tensor::DType;
+use thalweg_nets::{Mlp, Residual};
+use thalweg_noise::Noise;
+use thalweg_solve::Placement;
+
+use crate::average;
+use crate::recipe::Recipe;
+use crate::residual::FirstStage;
+use crate::summary::DataSummary;
+
+/// The networks of a flow.
+#[derive(Module, Debug)]
+pub struct Stages {
+    /// The velocity of the flow. Its parameters are named without this field's name, whether there is a second stage or
+    /// not.
+    pub flow: Mlp,
+    /// The second stage.
+    pub residual: Option<Residual>,
+}
+
+impl Stages {
+    /// Networks drawn from the seed of `recipe`; the first is `base` where there is one.
+    #[must_use]
+    pub fn init(recipe: &Recipe, summary: &DataSummary, base: Option<&Mlp>) -> Self {
+        let placement = Placement::cpu();
+        let flow = base.cloned().unwrap_or_else(|| {
+            let mut noise = Noise::at(recipe.seed, "weights", 0);
+            recipe.model.init(summary.dim, summary.condition, &mut noise, &placement)
+        });
+        let residual = recipe.residual.as_ref().map(|stage| {
+            let mut noise = Noise::at(recipe.seed, "residual-weights", 0);
+            stage.head.init(&flow, stage.duration, &mut noise, &placement)
+        });
+        Self { flow, residual }
+    }
+
+    /// Those that `recipe` learns as leaves of a tape, the others outside of it.
+    #[must_use]
+    pub fn tracked(self, recipe: &Recipe) -> Self {
+        let flow = if is_frozen(recipe) { self.flow } else { self.flow.train() };
+        Self { flow, residual: self.residual.map(Module::train) }
+    }
+
+    /// Averages moved towards `model`, which has made `step` steps. What is frozen stays to the last bit.
+    #[must_use]
+    pub(crate) fn following(self, model: &Self, recipe: &Recipe, step: u64) -> Self {
+        let config = &recipe.train.average;
+        let flow =
+            if is_frozen(recipe) { self.flow } else { average::update(config, self.flow, &model.flow, step) };
+        Self { flow, residual: average::update(config, self.residual, &model.residual, step) }
+    }
+
+    /// Moves the networks out and leaves some without parameters, only fit to be replaced.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self { flow: self.flow.take(), residual: self.residual.as_mut().map(Residual::take) }
+    }
+
+    /// The networks in another precision.
+    #[must_use]
+    pub fn cast(self, dtype: DType) -> Self {
+        Self { flow: self.flow.cast(dtype), residual: self.residual.map(|residual| residual.cast(dtype)) }
+    }
+
+    /// How many numbers are learned in all.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.flow.parameter_count() + self.residual.as_ref().map_or(0, Residual::parameter_count)
+    }
+}
+
+fn is_frozen(recipe: &Recipe) -> bool {
+    recipe.residual.as_ref().is_some_and(|stage| stage.first == FirstStage::Frozen)
+}
+
+impl From<Mlp> for Stages {
+    /// A flow alone.
+    fn from(flow: Mlp) -> Self {
+        Self { flow, residual: None }
+    }
+}
