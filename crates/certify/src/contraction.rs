@@ -50,6 +50,8 @@ impl Default for Limits {
 
 /// `λ_max(𝒯)` must be below this share of the size of `𝒯`.
 const MARGIN: f64 = 1e-9;
+/// An eigenvalue of the metric below this share of the largest is rounding.
+const ROUNDING: f64 = 1e-12;
 /// Tries of a bisection, which halve the doubt.
 const TRIES: usize = 60;
 
@@ -81,12 +83,21 @@ pub(crate) fn best_of(field: &Stacked, limits: Limits) -> Verdict {
             Attempt::None { .. } => high = rate,
         }
     }
-    // At the very best rate the matrix is singular; a little below it the proof is strict.
-    best.rate *= 1.0 - 1e-6;
-    match verify_for(field, &best) {
-        Ok(()) => Verdict::Certified(best),
-        Err(_) => Verdict::NotCertified { margin: 0.0, sure: false },
+    backed_off(field, best)
+}
+
+/// At the very best rate the matrix is singular; a little below it the proof is strict. How little depends on the sizes of
+/// metric and multipliers.
+fn backed_off(field: &Stacked, best: Contraction) -> Verdict {
+    let mut share = 1e-6;
+    while share < 1.0 {
+        let proof = Contraction { rate: best.rate * (1.0 - share), ..best.clone() };
+        if margin_for(field, &proof).is_ok() {
+            return Verdict::Certified(proof);
+        }
+        share *= 4.0;
     }
+    Verdict::NotCertified { margin: 0.0, sure: false }
 }
 
 /// Whether the field contracts at this rate.
@@ -109,10 +120,22 @@ pub fn contraction(field: &Field, rate: f64, limits: Limits) -> Verdict {
 /// Says what does not hold.
 pub fn verify(field: &Field, proof: &Contraction) -> Result<(), String> {
     field.check()?;
-    verify_for(&field.stacked(), proof)
+    margin_for(&field.stacked(), proof).map(|_| ())
 }
 
-pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), String> {
+/// What was found of a proof that holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Margin {
+    /// `λ_max(𝒯)`, below zero.
+    pub eigenvalue: f64,
+    /// The size of `𝒯`, which its rounding is relative to.
+    pub size: f64,
+    /// The least and the greatest eigenvalue of the metric.
+    pub metric: [f64; 2],
+}
+
+/// [`verify`] for slopes that may be those of a region, with the numbers that it rests on.
+pub(crate) fn margin_for(field: &Stacked, proof: &Contraction) -> Result<Margin, String> {
     let (n, units) = (field.linear.nrows(), field.slopes.len());
     let Contraction { rate, metric, multipliers } = proof;
     if (metric.nrows(), metric.ncols()) != (n, n) || multipliers.len() != units {
@@ -137,9 +160,11 @@ pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), Str
             }
         }
     }
-    let least = eigenvalues(metric)?[0];
-    if least <= 0.0 {
-        return Err(format!("the metric has the eigenvalue {least:e}, which is not positive"));
+    let [least, most] = extremes(metric)?;
+    if least <= ROUNDING * most.abs() {
+        return Err(format!(
+            "the metric has the eigenvalue {least:e}, which is not positive beside {most:e}"
+        ));
     }
     let matrix = inequality(field, metric, multipliers, *rate);
     let size = frobenius(&matrix);
@@ -150,7 +175,7 @@ pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), Str
             -MARGIN * size
         ));
     }
-    Ok(())
+    Ok(Margin { eigenvalue: greatest, size, metric: [least, most] })
 }
 
 /// The least and the greatest eigenvalue of the metric.

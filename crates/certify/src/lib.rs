@@ -6,6 +6,7 @@
 mod cheap;
 mod contraction;
 mod dense;
+mod equilibria;
 mod field;
 mod lmi;
 mod region;
@@ -15,6 +16,7 @@ pub use cheap::{Cheap, WeightedMaximum, cheap};
 pub use contraction::{
     Contraction, Limits, Verdict, best_contraction, contraction, extremes_of_metric, verify,
 };
+pub use equilibria::equilibria;
 pub use field::{Field, Function, Term};
-pub use region::{Input, NoRegion, Region, region};
+pub use region::{Input, NoRegion, Region, largest_region, region, verify_region};
 pub use stability::{Stability, StabilityVerdict, stability, verify_stability};
