@@ -3,7 +3,7 @@
 use faer::Mat;
 
 use crate::Field;
-use crate::dense::extremes;
+use crate::dense::{extremes, spectral};
 use crate::field::Stacked;
 
 /// A rate at which solutions approach each other in some norm; below zero it bounds how fast they part.
@@ -76,18 +76,11 @@ fn weighted_maximum(field: &Stacked) -> WeightedMaximum {
 /// `-λ_max(sym A₀) - Σ ‖A_j‖ ‖ℓ_j W_j‖`.
 fn euclidean(field: &Field) -> f64 {
     let growth = extremes(&field.linear).map_or(f64::INFINITY, |[_, greatest]| greatest);
+    // What cannot be computed is no bound.
+    let norm = |matrix: &Mat<f64>| spectral(matrix).unwrap_or(f64::INFINITY);
     let parts = field.terms.iter().map(|term| {
         let [low, high] = term.function.slopes();
         norm(&term.outer) * norm(&term.inner) * high.max(-low)
     });
     -growth - parts.sum::<f64>()
-}
-
-/// The largest singular value.
-fn norm(matrix: &Mat<f64>) -> f64 {
-    if matrix.nrows() == 0 || matrix.ncols() == 0 {
-        return 0.0;
-    }
-    // What cannot be computed is no bound.
-    extremes(&(matrix.transpose() * matrix)).map_or(f64::INFINITY, |[_, greatest]| greatest.max(0.0).sqrt())
 }

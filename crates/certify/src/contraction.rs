@@ -4,7 +4,7 @@
 use faer::{Mat, Side};
 
 use crate::Field;
-use crate::dense::{diagonal, eigenvalues, extremes, frobenius, symmetrised};
+use crate::dense::{diagonal, eigenvalues, extremes, frobenius, lower_inverse, symmetrised};
 use crate::field::Stacked;
 use crate::lmi::{Between, Block, End, Point, Program};
 
@@ -313,20 +313,6 @@ fn headroom(field: &Stacked, proof: &Contraction) -> Option<f64> {
     let inverse = lower_inverse(&lower);
     let whitened = &inverse * complement * inverse.transpose();
     Some(0.5 * eigenvalues(&whitened).ok()?[0])
-}
-
-/// The inverse of a lower triangle, column by column.
-fn lower_inverse(lower: &Mat<f64>) -> Mat<f64> {
-    let n = lower.nrows();
-    let mut inverse = Mat::zeros(n, n);
-    for j in 0..n {
-        inverse[(j, j)] = 1.0 / lower[(j, j)];
-        for i in j + 1..n {
-            let sum: f64 = (j..i).map(|k| lower[(i, k)] * inverse[(k, j)]).sum();
-            inverse[(i, j)] = -sum / lower[(i, i)];
-        }
-    }
-    inverse
 }
 
 /// No rate is above the decay of the slowest mode of any Jacobian that the slopes allow.

@@ -37,3 +37,25 @@ pub(crate) fn frobenius(matrix: &Mat<f64>) -> f64 {
     let entries = (0..matrix.ncols()).flat_map(|j| (0..matrix.nrows()).map(move |i| matrix[(i, j)]));
     entries.map(|x| x * x).sum::<f64>().sqrt()
 }
+
+/// The largest singular value.
+pub(crate) fn spectral(matrix: &Mat<f64>) -> Result<f64, String> {
+    if matrix.nrows() == 0 || matrix.ncols() == 0 {
+        return Ok(0.0);
+    }
+    Ok(extremes(&(matrix.transpose() * matrix))?[1].max(0.0).sqrt())
+}
+
+/// The inverse of a lower triangle, column by column.
+pub(crate) fn lower_inverse(lower: &Mat<f64>) -> Mat<f64> {
+    let n = lower.nrows();
+    let mut inverse = Mat::zeros(n, n);
+    for j in 0..n {
+        inverse[(j, j)] = 1.0 / lower[(j, j)];
+        for i in j + 1..n {
+            let sum: f64 = (j..i).map(|k| lower[(i, k)] * inverse[(k, j)]).sum();
+            inverse[(i, j)] = -sum / lower[(i, i)];
+        }
+    }
+    inverse
+}

@@ -11,6 +11,7 @@ mod field;
 mod lmi;
 mod region;
 mod stability;
+mod steps;
 
 pub use cheap::{Cheap, WeightedMaximum, cheap};
 pub use contraction::{
@@ -20,3 +21,4 @@ pub use equilibria::equilibria;
 pub use field::{Field, Function, Term};
 pub use region::{Input, NoRegion, Region, largest_region, region, verify_region};
 pub use stability::{Stability, StabilityVerdict, stability, verify_stability};
+pub use steps::{Bounds, Method, lipschitz};
