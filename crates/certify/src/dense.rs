@@ -59,3 +59,16 @@ pub(crate) fn lower_inverse(lower: &Mat<f64>) -> Mat<f64> {
     }
     inverse
 }
+
+/// Row after row.
+pub(crate) fn to_rows(matrix: &Mat<f64>) -> Vec<Vec<f64>> {
+    (0..matrix.nrows()).map(|i| (0..matrix.ncols()).map(|j| matrix[(i, j)]).collect()).collect()
+}
+
+/// The other way, if every row has this many entries.
+pub(crate) fn from_rows(name: &str, rows: &[Vec<f64>], cols: usize) -> Result<Mat<f64>, String> {
+    if let Some(row) = rows.iter().find(|row| row.len() != cols) {
+        return Err(format!("a row of {name} has {} entries and should have {cols}", row.len()));
+    }
+    Ok(Mat::from_fn(rows.len(), cols, |i, j| rows[i][j]))
+}
