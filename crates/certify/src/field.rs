@@ -313,6 +313,11 @@ impl Field {
 }
 
 impl Stacked {
+    /// Of the inequality: coordinates and units.
+    pub fn rows(&self) -> usize {
+        self.linear.nrows() + self.slopes.len()
+    }
+
     /// The Jacobian where the units have these slopes.
     pub fn jacobian(&self, slopes: &[f64]) -> Mat<f64> {
         let scaled =

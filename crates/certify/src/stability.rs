@@ -245,16 +245,21 @@ impl Setting {
         });
         let plain = || Between { variable: 0, left: Mat::identity(n, n), right: diagonal(n, 0.5) };
         let less = |by: f64| diagonal(n, -by);
-        let block = |constant, shift, matrices, numbers| Block { constant, shift, matrices, numbers };
+        let block = |constant, shift, matrix, numbers| Block { constant, shift, matrix, numbers };
         Program {
             sizes: vec![n],
             bounds: vec![[0.0, HIGHEST]; numbers],
             blocks: vec![
-                block(Mat::zeros(rows, rows), 1.0, vec![Between { variable: 0, left, right }], Some(form)),
-                block(less(1.0), 0.0, vec![plain()], Some(lyapunov)),
-                block(less(DISSIPATION), 0.0, vec![], Some(dissipation)),
-                block(less(0.0), 0.0, vec![plain()], None),
-                block(less(-HIGHEST), 0.0, vec![Between { left: less(1.0), ..plain() }], None),
+                block(
+                    Mat::zeros(rows, rows),
+                    Some(Mat::identity(rows, rows)),
+                    Some(Between { variable: 0, left, right }),
+                    Some(form),
+                ),
+                block(less(1.0), None, Some(plain()), Some(lyapunov)),
+                block(less(DISSIPATION), None, None, Some(dissipation)),
+                block(less(0.0), None, Some(plain()), None),
+                block(less(-HIGHEST), None, Some(Between { left: less(1.0), ..plain() }), None),
             ],
         }
     }

@@ -231,7 +231,7 @@ fn samples() -> Vec<Certificate> {
 fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| leaves(value, &format!("{path}/{key}"), found))
+            map.iter().for_each(|(key, value)| leaves(value, &format!("{path}/{key}"), found));
         }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(i, value)| leaves(value, &format!("{path}/{i}"), found));
