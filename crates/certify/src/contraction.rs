@@ -1,12 +1,12 @@
 //! Contraction by a linear matrix inequality, (10R) of FORMULAS §6.4: if `𝒯(P, Γ, c) ⪯ 0` then any two solutions with the
 //! same input approach each other at the rate `c` in the norm `√(zᵀPz)`.
 
-use faer::{Mat, Side};
+use faer::{Mat, Scale, Side};
 
 use crate::Field;
-use crate::dense::{diagonal, eigenvalues, extremes, frobenius, symmetrised};
+use crate::dense::{diagonal, eigenvalues, extremes, frobenius, lower_inverse, symmetrised};
 use crate::field::Stacked;
-use crate::lmi::{Between, Block, End, Point, Program};
+use crate::lmi::{Between, Block, End, Point, Program, order_at};
 
 /// What proves a rate, and can be checked by anyone with the field at hand.
 #[derive(Debug, Clone)]
@@ -38,20 +38,23 @@ pub enum Verdict {
 pub struct Limits {
     /// The largest condition number of `P`.
     pub condition: f64,
-    /// How precisely the best rate is found, in the unit of rates.
+    /// How precisely the best rate is found, as a share of it.
     pub precision: f64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { condition: 1e3, precision: 1e-6 }
+        Self { condition: 1e3, precision: 1e-5 }
     }
 }
 
 /// `λ_max(𝒯)` must be below this share of the size of `𝒯`.
 const MARGIN: f64 = 1e-9;
-/// Tries of a bisection, which halve the doubt.
-const TRIES: usize = 60;
+/// An eigenvalue of the metric below this share of the largest is rounding.
+const ROUNDING: f64 = 1e-12;
+/// Rounds of the search for the best rate, and how much the weight of the rate grows in each.
+const ROUNDS: usize = 80;
+const GROWTH: f64 = 4.0;
 
 /// The largest rate that can be proved, if any rate above zero can.
 ///
@@ -65,28 +68,96 @@ pub fn best_contraction(field: &Field, limits: Limits) -> Verdict {
 
 /// [`best_contraction`] for slopes that may be those of a region.
 pub(crate) fn best_of(field: &Stacked, limits: Limits) -> Verdict {
-    let mut best = match solve(field, 0.0, limits) {
-        Attempt::Proof(found) => found,
-        Attempt::None { margin, sure } => return Verdict::NotCertified { margin, sure },
-    };
-    let mut high = ceiling(field);
-    for _ in 0..TRIES {
-        best = raised(field, best);
-        if high - best.rate <= limits.precision {
+    let found = climb(field, starting_point(field, 0.0, limits), limits);
+    if found.rate > 0.0 {
+        return backed_off(field, found);
+    }
+    match feasible(field, 0.0, limits) {
+        End::Below(point) => backed_off(field, climb(field, point, limits)),
+        End::NoneBelow(margin) => Verdict::NotCertified { margin, sure: true },
+        End::Undecided(Point { s, .. }) => Verdict::NotCertified { margin: s.max(0.0), sure: false },
+    }
+}
+
+/// Looks for any proof at a rate.
+fn feasible(field: &Stacked, rate: f64, limits: Limits) -> End {
+    let mut program = program(field, limits);
+    aim(&mut program, field, rate, Mat::identity(field.rows(), field.rows()));
+    program.minimise(starting_point(field, rate, limits), 0.0)
+}
+
+/// Follows the central path of `min s` with `2sP̄ - 𝒯(P, Γ, c)` definite, where `P̄` is the metric of the last point and
+/// `c` the rate that `s = 0` stands for. Since `P̄ = P` there, `-s` is a gain in rate, and no point on the way is lost: a
+/// generalised eigenvalue problem by Dinkelbach's method, with one Newton iteration for all of its rounds (Nesterov and
+/// Nemirovski, Interior-Point Polynomial Algorithms in Convex Programming, 1994, treat such problems).
+fn climb(field: &Stacked, mut point: Point, limits: Limits) -> Contraction {
+    let n = field.linear.nrows();
+    scale_up(&mut point, limits);
+    let mut program = program(field, limits);
+    let ceiling = ceiling(field);
+    let mut best = raised(field, proof_at(&point, 0.0));
+    let size = ceiling.abs().max(best.rate.abs()).max(f64::MIN_POSITIVE);
+    let mut reference = best.rate - 0.5 * (ceiling - best.rate).max(1e-3 * size);
+    let order = program.order();
+    let mut weight = order / (ceiling - reference);
+    for _ in 0..ROUNDS {
+        point.s = 0.0;
+        let unit = symmetrised(&point.matrices[0]);
+        let shift =
+            Mat::from_fn(
+                field.rows(),
+                field.rows(),
+                |i, j| {
+                    if i < n && j < n { 2.0 * unit[(i, j)] } else { 0.0 }
+                },
+            );
+        aim(&mut program, field, reference, shift);
+        let Some(decrement) = program.centre(&mut point, weight, f64::NEG_INFINITY) else { break };
+        let proof = raised(field, proof_at(&point, reference));
+        let gain = proof.rate - reference;
+        if proof.rate > best.rate {
+            best = proof;
+        }
+        let gap = order_at(order, decrement) / weight;
+        // What may still be gained, once the metric is the right one; it is, where little was gained.
+        let left = gap - point.s;
+        if left <= limits.precision * best.rate.max(1e-3 * size) || reference + left < -1e-3 * size {
             break;
         }
-        let rate = 0.5 * (best.rate + high);
-        match solve(field, rate, limits) {
-            Attempt::Proof(found) => best = found,
-            Attempt::None { .. } => high = rate,
+        // Where the new unit of `s` leaves the point as central as it was, unless it is not feasible there.
+        reference += if -point.s < 0.95 * gain { -point.s } else { 0.9 * gain };
+        // While the metric still moves, a gap that is smaller than what that gains is no use.
+        if -point.s < 2.0 * gap {
+            weight *= GROWTH;
         }
     }
-    // At the very best rate the matrix is singular; a little below it the proof is strict.
-    best.rate *= 1.0 - 1e-6;
-    match verify_for(field, &best) {
-        Ok(()) => Verdict::Certified(best),
-        Err(_) => Verdict::NotCertified { margin: 0.0, sure: false },
+    best
+}
+
+/// A multiple of a proof is one. The larger it is, the less can be gained by making it larger still, which `s` would take for
+/// a gain in rate.
+fn scale_up(point: &mut Point, limits: Limits) {
+    let largest = extremes(&point.matrices[0]).map_or(f64::INFINITY, |[_, largest]| largest);
+    let multiplier = point.numbers.iter().copied().fold(0.0, f64::max);
+    let by = 0.5 * (limits.condition / largest).min(highest(limits) / multiplier);
+    if by > 1.0 {
+        point.matrices[0] = &point.matrices[0] * Scale(by);
+        point.numbers.iter_mut().for_each(|x| *x *= by);
     }
+}
+
+/// At the very best rate the matrix is singular; a little below it the proof is strict. How little depends on the sizes of
+/// metric and multipliers.
+fn backed_off(field: &Stacked, best: Contraction) -> Verdict {
+    let mut share = 1e-6;
+    while share < 1.0 {
+        let proof = Contraction { rate: best.rate * (1.0 - share), ..best.clone() };
+        if margin_for(field, &proof).is_ok() {
+            return Verdict::Certified(proof);
+        }
+        share *= 4.0;
+    }
+    Verdict::NotCertified { margin: 0.0, sure: false }
 }
 
 /// Whether the field contracts at this rate.
@@ -96,10 +167,17 @@ pub(crate) fn best_of(field: &Stacked, limits: Limits) -> Verdict {
 #[must_use]
 pub fn contraction(field: &Field, rate: f64, limits: Limits) -> Verdict {
     field.assert_sound();
-    match solve(&field.stacked(), rate, limits) {
-        Attempt::Proof(found) if verify(field, &found).is_ok() => Verdict::Certified(found),
-        Attempt::Proof(_) => Verdict::NotCertified { margin: 0.0, sure: false },
-        Attempt::None { margin, sure } => Verdict::NotCertified { margin, sure },
+    let stacked = field.stacked();
+    match feasible(&stacked, rate, limits) {
+        End::Below(point) => {
+            let found = proof_at(&point, rate);
+            match margin_for(&stacked, &found) {
+                Ok(_) => Verdict::Certified(found),
+                Err(_) => Verdict::NotCertified { margin: 0.0, sure: false },
+            }
+        }
+        End::NoneBelow(margin) => Verdict::NotCertified { margin, sure: true },
+        End::Undecided(Point { s, .. }) => Verdict::NotCertified { margin: s, sure: false },
     }
 }
 
@@ -109,10 +187,22 @@ pub fn contraction(field: &Field, rate: f64, limits: Limits) -> Verdict {
 /// Says what does not hold.
 pub fn verify(field: &Field, proof: &Contraction) -> Result<(), String> {
     field.check()?;
-    verify_for(&field.stacked(), proof)
+    margin_for(&field.stacked(), proof).map(|_| ())
 }
 
-pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), String> {
+/// What was found of a proof that holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Margin {
+    /// `λ_max(𝒯)`, below zero.
+    pub eigenvalue: f64,
+    /// The size of `𝒯`, which its rounding is relative to.
+    pub size: f64,
+    /// The least and the greatest eigenvalue of the metric.
+    pub metric: [f64; 2],
+}
+
+/// [`verify`] for slopes that may be those of a region, with the numbers that it rests on.
+pub(crate) fn margin_for(field: &Stacked, proof: &Contraction) -> Result<Margin, String> {
     let (n, units) = (field.linear.nrows(), field.slopes.len());
     let Contraction { rate, metric, multipliers } = proof;
     if (metric.nrows(), metric.ncols()) != (n, n) || multipliers.len() != units {
@@ -137,9 +227,11 @@ pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), Str
             }
         }
     }
-    let least = eigenvalues(metric)?[0];
-    if least <= 0.0 {
-        return Err(format!("the metric has the eigenvalue {least:e}, which is not positive"));
+    let [least, most] = extremes(metric)?;
+    if least <= ROUNDING * most.abs() {
+        return Err(format!(
+            "the metric has the eigenvalue {least:e}, which is not positive beside {most:e}"
+        ));
     }
     let matrix = inequality(field, metric, multipliers, *rate);
     let size = frobenius(&matrix);
@@ -150,7 +242,7 @@ pub(crate) fn verify_for(field: &Stacked, proof: &Contraction) -> Result<(), Str
             -MARGIN * size
         ));
     }
-    Ok(())
+    Ok(Margin { eigenvalue: greatest, size, metric: [least, most] })
 }
 
 /// The least and the greatest eigenvalue of the metric.
@@ -190,64 +282,59 @@ fn shifted(matrix: &Mat<f64>, by: f64) -> Mat<f64> {
     matrix + diagonal(matrix.nrows(), by)
 }
 
-enum Attempt {
-    Proof(Contraction),
-    None { margin: f64, sure: bool },
+fn proof_at(point: &Point, rate: f64) -> Contraction {
+    Contraction { rate, metric: symmetrised(&point.matrices[0]), multipliers: point.numbers.clone() }
 }
 
-/// `min s` with `s - 𝒯`, `P - 1` and `κ - P` definite and `Γ` within bounds: a proof as soon as `s < 0`.
-fn solve(field: &Stacked, rate: f64, limits: Limits) -> Attempt {
-    let (n, units) = (field.linear.nrows(), field.slopes.len());
-    let rows = n + units;
-    let identity = || Mat::<f64>::identity(n, n);
-    let scaled = |by: f64| diagonal(n, by);
-    let drift = shifted(&field.linear, rate);
-    let left = Mat::from_fn(n, rows, |i, j| if i == j { -1.0 } else { 0.0 });
-    let right = Mat::from_fn(n, rows, |i, j| if j < n { drift[(i, j)] } else { field.outer[(i, j - n)] });
+/// `min s` with `s·shift - 𝒯`, `P - 1` and `κ - P` definite and `Γ` within bounds; rate and shift come from [`aim`].
+fn program(field: &Stacked, limits: Limits) -> Program {
+    let (n, units, rows) = (field.linear.nrows(), field.slopes.len(), field.rows());
     // A unit with slopes between m and ℓ: (e - ℓw)(e - mw)ᵀ and its transpose.
     let with_slope = |which: usize| {
         Mat::from_fn(rows, units, |i, k| {
             if i < n { -field.slopes[k][which] * field.inner[(k, i)] } else { f64::from(i == n + k) }
         })
     };
-    let highest = 10.0 * limits.condition;
-    let program = Program {
+    let plain = |by: f64| Some(Between { variable: 0, left: Mat::identity(n, n), right: diagonal(n, by) });
+    let limit = |constant: f64, by: f64| Block {
+        constant: diagonal(n, constant),
+        shift: None,
+        matrix: plain(by),
+        numbers: None,
+    };
+    Program {
         sizes: vec![n],
-        bounds: vec![[0.0, highest]; units],
+        bounds: vec![[0.0, highest(limits)]; units],
         blocks: vec![
             Block {
                 constant: Mat::zeros(rows, rows),
-                shift: 1.0,
-                matrices: vec![Between { variable: 0, left, right }],
+                shift: None,
+                matrix: None,
                 numbers: Some([with_slope(1), with_slope(0)]),
             },
-            Block {
-                constant: scaled(-1.0),
-                shift: 0.0,
-                matrices: vec![Between { variable: 0, left: identity(), right: scaled(0.5) }],
-                numbers: None,
-            },
-            Block {
-                constant: scaled(limits.condition),
-                shift: 0.0,
-                matrices: vec![Between { variable: 0, left: identity(), right: scaled(-0.5) }],
-                numbers: None,
-            },
+            limit(-1.0, 0.5),
+            limit(limits.condition, -0.5),
         ],
-    };
-    let start = starting_point(field, rate, limits, highest);
-    match program.minimise(start, 0.0) {
-        End::Below(Point { matrices, numbers, .. }) => {
-            let metric = matrices.into_iter().next().unwrap_or_else(|| Mat::zeros(n, n));
-            Attempt::Proof(Contraction { rate, metric: symmetrised(&metric), multipliers: numbers })
-        }
-        End::NoneBelow(margin) => Attempt::None { margin, sure: true },
-        End::Undecided(Point { s, .. }) => Attempt::None { margin: s, sure: false },
     }
 }
 
+/// Sets the rate of the inequality, and what `s` is multiplied by.
+fn aim(program: &mut Program, field: &Stacked, rate: f64, shift: Mat<f64>) {
+    let (n, rows) = (field.linear.nrows(), field.rows());
+    let drift = shifted(&field.linear, rate);
+    let left = Mat::from_fn(n, rows, |i, j| if i == j { -1.0 } else { 0.0 });
+    let right = Mat::from_fn(n, rows, |i, j| if j < n { drift[(i, j)] } else { field.outer[(i, j - n)] });
+    program.blocks[0].matrix = Some(Between { variable: 0, left, right });
+    program.blocks[0].shift = Some(shift);
+}
+
+/// The largest multiplier.
+fn highest(limits: Limits) -> f64 {
+    10.0 * limits.condition
+}
+
 /// A multiple of the identity, the multipliers that damp least for it, and `s` above what they need.
-fn starting_point(field: &Stacked, rate: f64, limits: Limits, highest: f64) -> Point {
+fn starting_point(field: &Stacked, rate: f64, limits: Limits) -> Point {
     let (n, units) = (field.linear.nrows(), field.slopes.len());
     let size = 2.0_f64.min(0.5 * (1.0 + limits.condition));
     let metric = diagonal(n, size);
@@ -258,7 +345,7 @@ fn starting_point(field: &Stacked, rate: f64, limits: Limits, highest: f64) -> P
                 length(&|i| size * field.outer[(i, k)]),
                 length(&|i| field.inner[(k, i)] * field.slopes[k][1]),
             );
-            (outer / inner.max(1e-12)).clamp(1e-2, 0.1 * highest)
+            (outer / inner.max(1e-12)).clamp(1e-2, 0.1 * highest(limits))
         })
         .collect();
     let matrix = inequality(field, &metric, &multipliers, rate);
@@ -271,7 +358,7 @@ fn starting_point(field: &Stacked, rate: f64, limits: Limits, highest: f64) -> P
 fn raised(field: &Stacked, mut proof: Contraction) -> Contraction {
     let Some(by) = headroom(field, &proof) else { return proof };
     // Not to the last digit, where the matrix is singular.
-    proof.rate += (1.0 - 1e-9) * by.max(0.0);
+    proof.rate += by - 1e-9 * by.abs();
     proof
 }
 
@@ -290,20 +377,6 @@ fn headroom(field: &Stacked, proof: &Contraction) -> Option<f64> {
     Some(0.5 * eigenvalues(&whitened).ok()?[0])
 }
 
-/// The inverse of a lower triangle, column by column.
-fn lower_inverse(lower: &Mat<f64>) -> Mat<f64> {
-    let n = lower.nrows();
-    let mut inverse = Mat::zeros(n, n);
-    for j in 0..n {
-        inverse[(j, j)] = 1.0 / lower[(j, j)];
-        for i in j + 1..n {
-            let sum: f64 = (j..i).map(|k| lower[(i, k)] * inverse[(k, j)]).sum();
-            inverse[(i, j)] = -sum / lower[(i, i)];
-        }
-    }
-    inverse
-}
-
 /// No rate is above the decay of the slowest mode of any Jacobian that the slopes allow.
 fn ceiling(field: &Stacked) -> f64 {
     let choices: [fn(&[f64; 2]) -> f64; 3] =
@@ -313,5 +386,5 @@ fn ceiling(field: &Stacked) -> f64 {
         let values = field.jacobian(&slopes).eigenvalues().unwrap_or_default();
         values.into_iter().map(|value| -value.re).fold(f64::INFINITY, f64::min)
     };
-    choices.into_iter().map(decay).fold(f64::INFINITY, f64::min).max(0.0)
+    choices.into_iter().map(decay).fold(f64::INFINITY, f64::min)
 }

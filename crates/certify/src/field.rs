@@ -1,6 +1,7 @@
 //! The fields that can be certified: linear parts and elementwise functions of known slope (FORMULAS §6.1).
 
 use faer::Mat;
+use serde::{Deserialize, Serialize};
 
 /// `dx/dt = A₀x + Σ A_j f_j(W_j x + b_j) + g(u)`; the input `g(u)` is whatever it likes, since it is the same for all
 /// solutions that are compared.
@@ -26,7 +27,8 @@ pub struct Term {
 }
 
 /// A function of single numbers.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Function {
     /// The hyperbolic tangent.
     Tanh,
@@ -170,6 +172,18 @@ impl Function {
     }
 }
 
+impl Term {
+    /// `Wx + b`.
+    fn inside(&self, x: &[f64]) -> Vec<f64> {
+        (0..self.bias.len()).map(|k| row(&self.inner, k, x) + self.bias[k]).collect()
+    }
+}
+
+/// One row of a product.
+fn row(matrix: &Mat<f64>, i: usize, x: &[f64]) -> f64 {
+    (0..x.len()).map(|j| matrix[(i, j)] * x[j]).sum()
+}
+
 /// All terms as one, with unit after unit.
 #[derive(Debug, Clone)]
 pub(crate) struct Stacked {
@@ -222,11 +236,50 @@ impl Field {
             let units = term.bias.len();
             shape(&format!("A{j}"), &term.outer, n, units)?;
             shape(&format!("W{j}"), &term.inner, units, n)?;
+            if let Function::LeakyRelu { slope } = term.function
+                && !slope.is_finite()
+            {
+                return Err(format!("f{j} is a leaky ReLU with the slope {slope}"));
+            }
             if let Some(i) = term.bias.iter().position(|b| !b.is_finite()) {
                 return Err(format!("b{j} has {} in row {i}", term.bias[i]));
             }
         }
         Ok(())
+    }
+
+    /// The field at a point: `A₀x + Σ A f(Wx + b) + g` with the input `g`.
+    ///
+    /// # Panics
+    /// When [`check`](Self::check) finds something, or lengths differ.
+    #[must_use]
+    pub fn value(&self, x: &[f64], input: &[f64]) -> Vec<f64> {
+        let n = self.dim();
+        assert!(
+            x.len() == n && input.len() == n,
+            "{} and {} numbers in {n} coordinates",
+            x.len(),
+            input.len()
+        );
+        let mut value: Vec<f64> = (0..n).map(|i| row(&self.linear, i, x) + input[i]).collect();
+        for term in &self.terms {
+            let units: Vec<f64> = term.inside(x).into_iter().map(|s| term.function.value(s)).collect();
+            for (i, value) in value.iter_mut().enumerate() {
+                *value += row(&term.outer, i, &units);
+            }
+        }
+        value
+    }
+
+    /// The Jacobian of [`value`](Self::value).
+    #[must_use]
+    pub fn jacobian(&self, x: &[f64]) -> Mat<f64> {
+        let slopes: Vec<f64> = self
+            .terms
+            .iter()
+            .flat_map(|term| term.inside(x).into_iter().map(|s| term.function.slope(s)))
+            .collect();
+        self.stacked().jacobian(&slopes)
     }
 
     /// # Panics
@@ -260,6 +313,11 @@ impl Field {
 }
 
 impl Stacked {
+    /// Of the inequality: coordinates and units.
+    pub fn rows(&self) -> usize {
+        self.linear.nrows() + self.slopes.len()
+    }
+
     /// The Jacobian where the units have these slopes.
     pub fn jacobian(&self, slopes: &[f64]) -> Mat<f64> {
         let scaled =

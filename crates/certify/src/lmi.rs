@@ -9,16 +9,16 @@
 //! on the way is strictly feasible, so the first one with `s < 0` is a proof, and one that is central with `s` above the
 //! gap proves that there is none.
 
-use faer::linalg::solvers::{DenseSolveCore, Solve};
-use faer::{Mat, Side};
+use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
+use faer::{Mat, Scale, Side};
 
-/// `constant + s·shift·I + Σ (LᵀDR + RᵀDL) + Σ x_k (a_k b_kᵀ + b_k a_kᵀ)`, which is to be positive definite.
+/// `constant + s·shift + (LᵀDR + RᵀDL) + Σ x_k (a_k b_kᵀ + b_k a_kᵀ)`, which is to be positive definite.
 pub(crate) struct Block {
     pub constant: Mat<f64>,
-    /// The factor of `s`.
-    pub shift: f64,
-    /// Terms of symmetric variables `D`.
-    pub matrices: Vec<Between>,
+    /// The factor of `s`, a symmetric matrix.
+    pub shift: Option<Mat<f64>>,
+    /// The term of a symmetric variable `D`.
+    pub matrix: Option<Between>,
     /// The vectors `a_k` and `b_k` as columns, one for each number of the problem.
     pub numbers: Option<[Mat<f64>; 2]>,
 }
@@ -64,7 +64,7 @@ const WEIGHTS: usize = 40;
 /// How much the weight of `s` grows.
 const GROWTH: f64 = 8.0;
 /// A point whose Newton decrement is below this is central enough.
-const CENTRAL: f64 = 0.25;
+const CENTRAL: f64 = 0.6;
 /// Gaps below this share of the scale are rounding.
 const FINEST: f64 = 1e-12;
 
@@ -79,7 +79,7 @@ impl Program {
                 return End::Below(point);
             }
             // A point at this distance from the centre is above the least `s` by no more than this.
-            let gap = (order + decrement * order.sqrt() / (1.0 - decrement)) / weight;
+            let gap = order_at(order, decrement) / weight;
             if point.s - gap > goal {
                 return End::NoneBelow(point.s - gap);
             }
@@ -92,36 +92,35 @@ impl Program {
     }
 
     /// The parameter of the barrier.
-    fn order(&self) -> f64 {
+    pub fn order(&self) -> f64 {
         let rows: usize = self.blocks.iter().map(|block| block.constant.nrows()).sum();
         (rows + 2 * self.bounds.len()) as f64
     }
 
     /// Newton's method on `weight·s + barrier`. Returns the decrement at its end, or nothing when numbers give out; stops as
     /// soon as `s` is below the goal.
-    fn centre(&self, point: &mut Point, weight: f64, goal: f64) -> Option<f64> {
+    pub fn centre(&self, point: &mut Point, weight: f64, goal: f64) -> Option<f64> {
         let mut decrement = f64::INFINITY;
+        let mut here = self.value(point, weight)?;
         for _ in 0..STEPS {
-            let Newton { step, squared } = self.newton(point, weight)?;
+            let Newton { step, squared } = self.newton(point, weight, &here.factors)?;
             decrement = squared.sqrt();
             if decrement < CENTRAL {
                 return Some(decrement);
             }
-            let value = self.value(point, weight)?;
             let mut length = 1.0;
-            let next = loop {
+            (*point, here) = loop {
                 let next = self.moved(point, &step, length);
                 if let Some(found) = self.value(&next, weight)
-                    && found <= value - 0.1 * length * squared
+                    && found.value <= here.value - 0.1 * length * squared
                 {
-                    break next;
+                    break (next, found);
                 }
                 length *= 0.6;
                 if length < 1e-9 {
                     return None;
                 }
             };
-            *point = next;
             if point.s < goal {
                 return Some(decrement.min(CENTRAL));
             }
@@ -133,10 +132,10 @@ impl Program {
     pub fn value_of(&self, block: &Block, point: &Point) -> Mat<f64> {
         let rows = block.constant.nrows();
         let mut z = block.constant.clone();
-        for i in 0..rows {
-            z[(i, i)] += block.shift * point.s;
+        if let Some(shift) = &block.shift {
+            z += shift * Scale(point.s);
         }
-        for Between { variable, left, right } in &block.matrices {
+        if let Some(Between { variable, left, right }) = &block.matrix {
             let half = left.transpose() * &point.matrices[*variable] * right;
             add_with_transpose(&mut z, &half);
         }
@@ -148,7 +147,7 @@ impl Program {
     }
 
     /// `weight·s` plus the barrier; none outside of its domain.
-    fn value(&self, point: &Point, weight: f64) -> Option<f64> {
+    fn value(&self, point: &Point, weight: f64) -> Option<Value> {
         let mut value = weight * point.s;
         for (number, [low, high]) in point.numbers.iter().zip(&self.bounds) {
             if number <= low || number >= high {
@@ -156,12 +155,14 @@ impl Program {
             }
             value -= (number - low).ln() + (high - number).ln();
         }
+        let mut factors = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let factor = self.value_of(block, point).llt(Side::Lower).ok()?;
             let lower = factor.L();
             value -= 2.0 * (0..lower.nrows()).map(|i| lower[(i, i)].ln()).sum::<f64>();
+            factors.push(factor);
         }
-        value.is_finite().then_some(value)
+        value.is_finite().then_some(Value { value, factors })
     }
 
     /// Where each variable begins among the unknowns: symmetric ones by their upper triangles, numbers, `s`.
@@ -193,7 +194,7 @@ impl Program {
         }
     }
 
-    fn newton(&self, point: &Point, weight: f64) -> Option<Newton> {
+    fn newton(&self, point: &Point, weight: f64, factors: &[Llt<f64>]) -> Option<Newton> {
         let (_, _, s) = self.offsets();
         let mut system = System { gradient: vec![0.0; s + 1], curvature: Mat::zeros(s + 1, s + 1) };
         system.gradient[s] = weight;
@@ -203,8 +204,8 @@ impl Program {
             system.gradient[place] += above - below;
             system.curvature[(place, place)] += below * below + above * above;
         }
-        for block in &self.blocks {
-            self.add_block(&mut system, block, &self.value_of(block, point))?;
+        for (block, factor) in self.blocks.iter().zip(factors) {
+            self.add_block(&mut system, block, &factor.inverse());
         }
         let System { gradient, mut curvature } = system;
         // Scaled to a diagonal of ones, or rounding would drown the small unknowns.
@@ -221,33 +222,32 @@ impl Program {
         (squared.is_finite() && squared >= 0.0).then_some(Newton { step, squared })
     }
 
-    /// The gradient and the lower triangle of the curvature of `-log det` of a block with the value `z`.
-    fn add_block(&self, system: &mut System, block: &Block, z: &Mat<f64>) -> Option<()> {
+    /// The gradient and the lower triangle of the curvature of `-log det` of a block with this inverse.
+    fn add_block(&self, system: &mut System, block: &Block, inverse: &Mat<f64>) {
         let (offsets, numbers, s) = self.offsets();
-        let inverse = z.llt(Side::Lower).ok()?.inverse();
-        let square = (block.shift != 0.0).then(|| &inverse * &inverse);
-        let trace = |matrix: &Mat<f64>| (0..matrix.nrows()).map(|i| matrix[(i, i)]).sum::<f64>();
-        if let Some(square) = &square {
-            system.gradient[s] -= block.shift * trace(&inverse);
-            system.curvature[(s, s)] += block.shift * block.shift * trace(square);
+        let through = block.shift.as_ref().map(|shift| inverse * shift);
+        let square = through.as_ref().map(|through| through * inverse);
+        if let Some(through) = &through {
+            let rows = through.nrows();
+            system.gradient[s] -= (0..rows).map(|i| through[(i, i)]).sum::<f64>();
+            system.curvature[(s, s)] += (0..rows)
+                .map(|j| (0..rows).map(|i| through[(i, j)] * through[(j, i)]).sum::<f64>())
+                .sum::<f64>();
         }
-        for (index, one) in block.matrices.iter().enumerate() {
+        if let Some(one) = &block.matrix {
             let offset = offsets[one.variable];
             let n = self.sizes[one.variable];
-            let first = &one.right * &inverse * one.left.transpose();
+            let first = &one.right * inverse * one.left.transpose();
             each_pair(n, |i, j, place| system.gradient[offset + place] -= 2.0 * both(&first, i, j));
             if let Some(square) = &square {
                 let second = &one.right * square * one.left.transpose();
                 each_pair(n, |i, j, place| {
-                    system.curvature[(s, offset + place)] += 2.0 * block.shift * both(&second, i, j);
+                    system.curvature[(s, offset + place)] += 2.0 * both(&second, i, j);
                 });
             }
-            for other in &block.matrices[..=index] {
-                let again = std::ptr::eq(one, other);
-                system.add_pair(&inverse, [one, other], [offset, offsets[other.variable]], again);
-            }
+            system.add_matrix(inverse, one, offset);
             if let Some([a, b]) = &block.numbers {
-                let products = |of: &Mat<f64>| [&one.left, &one.right].map(|side| side * &inverse * of);
+                let products = |of: &Mat<f64>| [&one.left, &one.right].map(|side| side * (inverse * of));
                 let ([left_a, right_a], [left_b, right_b]) = (products(a), products(b));
                 for k in 0..a.ncols() {
                     each_pair(n, |i, j, place| {
@@ -260,22 +260,28 @@ impl Program {
             }
         }
         if let Some([a, b]) = &block.numbers {
-            let (ya, yb) = (&inverse * a, &inverse * b);
+            let (ya, yb) = (inverse * a, inverse * b);
             let [aa, ab, bb] = [a.transpose() * &ya, a.transpose() * &yb, b.transpose() * &yb];
+            let shifted = block.shift.as_ref().map(|shift| shift * &yb);
             for k in 0..a.ncols() {
                 system.gradient[numbers + k] -= 2.0 * ab[(k, k)];
                 for l in 0..=k {
                     let product = ab[(k, l)] * ab[(l, k)] + aa[(k, l)] * bb[(k, l)];
                     system.curvature[(numbers + k, numbers + l)] += 2.0 * product;
                 }
-                if block.shift != 0.0 {
-                    let inner: f64 = (0..a.nrows()).map(|i| ya[(i, k)] * yb[(i, k)]).sum();
-                    system.curvature[(s, numbers + k)] += 2.0 * block.shift * inner;
+                if let Some(shifted) = &shifted {
+                    let inner: f64 = (0..a.nrows()).map(|i| ya[(i, k)] * shifted[(i, k)]).sum();
+                    system.curvature[(s, numbers + k)] += 2.0 * inner;
                 }
             }
         }
-        Some(())
     }
+}
+
+/// The objective at a point, and the factors of the blocks there.
+struct Value {
+    value: f64,
+    factors: Vec<Llt<f64>>,
 }
 
 struct Newton {
@@ -291,45 +297,49 @@ struct System {
 }
 
 impl System {
-    /// The curvature between two terms `LᵀDR + RᵀDL` of symmetric variables. `again`: they are one and the same.
-    fn add_pair(&mut self, inverse: &Mat<f64>, terms: [&Between; 2], offsets: [usize; 2], again: bool) {
-        let [one, other] = terms;
-        let product = |x: &Mat<f64>, y: &Mat<f64>| x * inverse * y.transpose();
-        // tr(D₁ X D₂ W) twice, for two pairs X and W.
-        let pairs = [
-            [product(&one.right, &other.left), product(&other.right, &one.left)],
-            [product(&one.right, &other.right), product(&other.left, &one.left)],
-        ];
-        let same_variable = one.variable == other.variable;
-        each_pair(one.left.nrows(), |i, j, row| {
-            each_pair(other.left.nrows(), |k, l, col| {
-                let mut sum = 0.0;
-                for [x, w] in &pairs {
-                    sum += x[(j, k)] * w[(l, i)];
-                    if i != j {
-                        sum += x[(i, k)] * w[(l, j)];
+    /// The curvature of a term `LᵀDR + RᵀDL`: `tr(D₁ X D₂ Wᵀ)` twice, for two pairs `X` and `W`.
+    fn add_matrix(&mut self, inverse: &Mat<f64>, term: &Between, offset: usize) {
+        let right = &term.right * inverse;
+        let (left_left, right_left, right_right) = (
+            &term.left * inverse * term.left.transpose(),
+            &right * term.left.transpose(),
+            &right * term.right.transpose(),
+        );
+        let left_right = right_left.transpose().to_owned();
+        let n = term.left.nrows();
+        for [x, w] in [[&right_left, &left_right], [&right_right, &left_left]] {
+            each_pair(n, |k, l, col| {
+                // Of the symmetric unit of a diagonal entry both halves are one.
+                let twice = if k == l { 1.0 } else { 2.0 };
+                let [(xk, wk), (xl, wl)] = [k, l].map(|k| (slice(x, k), slice(w, k)));
+                let column = self.curvature.col_mut(offset + col).try_as_col_major_mut();
+                let Some(column) = column.map(|column| column.as_slice_mut()) else { return };
+                // Only the lower triangle is kept.
+                for j in l..n {
+                    let [to_wl, to_xk, to_wk, to_xl] = [xk[j], wl[j], xl[j], wk[j]].map(|x| twice * x);
+                    let start = offset + packed(0, j);
+                    let entries = column[start..=start + j].iter_mut();
+                    let columns = xk[..=j].iter().zip(&wl[..=j]).zip(xl[..=j].iter().zip(&wk[..=j]));
+                    for (entry, ((xk, wl), (xl, wk))) in entries.zip(columns) {
+                        *entry += to_wl * wl + to_xk * xk + to_wk * wk + to_xl * xl;
                     }
-                    if k != l {
-                        sum += x[(j, l)] * w[(k, i)];
-                    }
-                    if i != j && k != l {
-                        sum += x[(i, l)] * w[(k, j)];
-                    }
-                }
-                let (row, col) = (offsets[0] + row, offsets[1] + col);
-                // Two terms of one variable count both ways; of the sum the lower triangle is kept.
-                if again {
-                    if row >= col {
-                        self.curvature[(row, col)] += 2.0 * sum;
-                    }
-                } else if same_variable {
-                    self.curvature[(row.max(col), row.min(col))] += if row == col { 4.0 } else { 2.0 } * sum;
-                } else {
-                    self.curvature[(row.max(col), row.min(col))] += 2.0 * sum;
+                    // What was added to the entry of `i = j` is twice its share.
+                    column[start + j] -=
+                        0.5 * (to_wl * wl[j] + to_xk * xk[j] + to_wk * wk[j] + to_xl * xl[j]);
                 }
             });
-        });
+        }
     }
+}
+
+/// A column.
+fn slice(matrix: &Mat<f64>, k: usize) -> &[f64] {
+    matrix.col_as_slice(k)
+}
+
+/// The weighted gap of a point at some distance from the centre, for a barrier of this parameter.
+pub(crate) fn order_at(order: f64, decrement: f64) -> f64 {
+    order + decrement * order.sqrt() / (1.0 - decrement)
 }
 
 /// Where the entry `i ≤ j` of a symmetric matrix is.

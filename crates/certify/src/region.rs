@@ -7,7 +7,7 @@ use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, Side};
 
 use crate::Field;
-use crate::contraction::{Contraction, Limits, Verdict, best_of, verify_for};
+use crate::contraction::{Contraction, Limits, Verdict, best_of, margin_for};
 use crate::dense::extremes;
 use crate::field::Stacked;
 
@@ -72,11 +72,11 @@ pub fn region(
     for (what, given) in [("centre", centre), ("input", input.value)] {
         assert_eq!(given.len(), n, "the {what} has {} coordinates in a field of {n}", given.len());
     }
-    let drift = drift_at(field, centre, input.value);
+    let drift = field.value(centre, input.value);
     let mut metric = Mat::<f64>::identity(n, n);
     let mut found = Err(NoRegion::NoContraction { margin: f64::INFINITY });
     for _ in 0..TURNS {
-        let local = slopes_in(field, centre, radius, &metric);
+        let Some(local) = slopes_in(field, centre, radius, &metric) else { break };
         let proof = match best_of(&local, limits) {
             Verdict::Certified(proof) => normalised(proof),
             Verdict::NotCertified { margin, .. } => {
@@ -87,8 +87,8 @@ pub fn region(
         // The ball of the new metric is another one, so the proof is asked again for its slopes.
         let strength = norm(&drift, &metric) + input.deviation * largest(&metric).sqrt();
         let most = proof.rate * radius;
-        let inside = slopes_in(field, centre, radius, &metric);
-        if verify_for(&inside, &proof).is_err() {
+        let Some(inside) = slopes_in(field, centre, radius, &metric) else { break };
+        if margin_for(&inside, &proof).is_err() {
             continue;
         }
         if strength > most {
@@ -103,28 +103,82 @@ pub fn region(
     found
 }
 
-/// `A₀x + Σ A f(Wx + b) + g`.
-fn drift_at(field: &Field, x: &[f64], input: &[f64]) -> Vec<f64> {
-    let n = field.dim();
-    let row =
-        |matrix: &Mat<f64>, i: usize, y: &[f64]| (0..y.len()).map(|j| matrix[(i, j)] * y[j]).sum::<f64>();
-    let mut drift: Vec<f64> = (0..n).map(|i| row(&field.linear, i, x) + input[i]).collect();
-    for term in &field.terms {
-        let values: Vec<f64> = (0..term.bias.len())
-            .map(|k| term.function.value(row(&term.inner, k, x) + term.bias[k]))
-            .collect();
-        for (i, drift) in drift.iter_mut().enumerate() {
-            *drift += row(&term.outer, i, &values);
+/// The largest ball around `centre` for which [`region`] has a proof, to a ten-thousandth of its radius. Where the field
+/// contracts everywhere that is the largest which is tried, a thousand times one plus the length of the centre.
+///
+/// # Errors
+/// When no radius that is tried has one: says what fails for the last.
+///
+/// # Panics
+/// As [`region`].
+pub fn largest_region(
+    field: &Field,
+    centre: &[f64],
+    input: Input<'_>,
+    limits: Limits,
+) -> Result<Region, NoRegion> {
+    const FINEST: f64 = 1e-4;
+    let size = 1.0 + centre.iter().map(|x| x * x).sum::<f64>().sqrt();
+    // While the radius is searched for any rate will do.
+    let quick = Limits { precision: limits.precision.max(0.05), ..limits };
+    let mut found = Err(NoRegion::NoContraction { margin: f64::INFINITY });
+    let (mut radius, mut too_large) = (1e3 * size, f64::INFINITY);
+    while found.is_err() && radius > 1e-4 * size {
+        found = region(field, centre, radius, input, quick);
+        if found.is_err() {
+            too_large = radius;
+            radius *= 0.25;
         }
     }
-    drift
+    let mut best = found?;
+    while too_large - best.radius > FINEST * best.radius && too_large.is_finite() {
+        let middle = 0.5 * (best.radius + too_large);
+        match region(field, centre, middle, input, quick) {
+            Ok(larger) => best = larger,
+            Err(_) => too_large = middle,
+        }
+    }
+    Ok(region(field, centre, best.radius, input, limits).unwrap_or(best))
 }
 
-/// The field with the slopes that occur in the ball.
-fn slopes_in(field: &Field, centre: &[f64], radius: f64, metric: &Mat<f64>) -> Stacked {
+/// Checks a region by itself: the slopes in the ball are found anew, and so is the drift.
+///
+/// # Errors
+/// Says what does not hold.
+pub fn verify_region(field: &Field, region: &Region, input: Input<'_>) -> Result<(), String> {
+    field.check()?;
+    let n = field.dim();
+    let Region { centre, radius, proof, drift } = region;
+    if centre.len() != n || input.value.len() != n {
+        return Err(format!("a centre of {} coordinates in a field of {n}", centre.len()));
+    }
+    if !(radius.is_finite() && *radius > 0.0 && input.deviation >= 0.0) {
+        return Err(format!("a ball of radius {radius} with an input that deviates by {}", input.deviation));
+    }
+    if centre.iter().chain(input.value).any(|x| !x.is_finite()) {
+        return Err("the centre or the input is not finite".to_string());
+    }
+    if (proof.metric.nrows(), proof.metric.ncols()) != (n, n) {
+        return Err("the metric does not have the size of the field".to_string());
+    }
+    let local = slopes_in(field, centre, *radius, &proof.metric).ok_or("the metric is not definite")?;
+    margin_for(&local, proof)?;
+    let found = norm(&field.value(centre, input.value), &proof.metric)
+        + input.deviation * largest(&proof.metric).sqrt();
+    if (found - drift).abs() > 1e-9 * (1.0 + found) {
+        return Err(format!("the drift is {found}, not {drift}"));
+    }
+    if found > proof.rate * radius {
+        return Err(format!("a drift of {found} leads out of the ball; {} would stay", proof.rate * radius));
+    }
+    Ok(())
+}
+
+/// The field with the slopes that occur in the ball; none for a metric that is not definite.
+fn slopes_in(field: &Field, centre: &[f64], radius: f64, metric: &Mat<f64>) -> Option<Stacked> {
     let n = field.dim();
     let mut local = field.stacked();
-    let inverse = metric.llt(Side::Lower).map_or_else(|_| Mat::identity(n, n), |factor| factor.inverse());
+    let inverse = metric.llt(Side::Lower).ok()?.inverse();
     let mut unit = 0;
     for term in &field.terms {
         for k in 0..term.bias.len() {
@@ -135,7 +189,7 @@ fn slopes_in(field: &Field, centre: &[f64], radius: f64, metric: &Mat<f64>) -> S
             unit += 1;
         }
     }
-    local
+    Some(local)
 }
 
 /// The same proof with a metric whose least eigenvalue is one.

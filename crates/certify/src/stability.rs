@@ -74,6 +74,23 @@ pub fn stability(field: &Field) -> StabilityVerdict {
 /// # Errors
 /// Says what does not hold.
 pub fn verify_stability(field: &Field, proof: &Stability) -> Result<(), String> {
+    stability_margins(field, proof).map(|_| ())
+}
+
+/// What was found of a proof that holds: least eigenvalues, all above zero.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StabilityMargins {
+    /// Of minus the derivative of the Lyapunov function, and the size of that matrix.
+    pub decrease: f64,
+    pub size: f64,
+    /// Of the Lyapunov function.
+    pub lyapunov: f64,
+    /// Of the dissipation.
+    pub dissipation: f64,
+}
+
+/// [`verify_stability`], with the numbers that it rests on.
+pub(crate) fn stability_margins(field: &Field, proof: &Stability) -> Result<StabilityMargins, String> {
     field.check()?;
     let setting = Setting::of(field);
     let (n, units) = (field.dim(), field.units());
@@ -119,21 +136,23 @@ pub fn verify_stability(field: &Field, proof: &Stability) -> Result<(), String> 
         matrix
     };
     let form = value(0);
-    let least = eigenvalues(&form)?[0];
-    if least < MARGIN * frobenius(&form) {
-        return Err(format!("minus the derivative of the Lyapunov function has the eigenvalue {least:e}"));
+    let (decrease, size) = (eigenvalues(&form)?[0], frobenius(&form));
+    if decrease < MARGIN * size {
+        return Err(format!("minus the derivative of the Lyapunov function has the eigenvalue {decrease:e}"));
     }
-    for (index, name) in [(1, "Lyapunov function"), (2, "dissipation")] {
+    let positive = |index: usize, name: &str| {
         let least = eigenvalues(&value(index))?[0];
-        if least <= 0.0 {
-            return Err(format!("the {name} has the eigenvalue {least:e}, which is not positive"));
+        if least > 0.0 {
+            return Ok(least);
         }
-    }
+        Err(format!("the {name} has the eigenvalue {least:e}, which is not positive"))
+    };
+    let (lyapunov, dissipation) = (positive(1, "Lyapunov function")?, positive(2, "dissipation")?);
     let least = eigenvalues(metric)?[0];
     if least < 0.0 {
         return Err(format!("the metric has the eigenvalue {least:e}, which is negative"));
     }
-    Ok(())
+    Ok(StabilityMargins { decrease, size, lyapunov, dissipation })
 }
 
 /// The field, and which of its units have a sign and grow without bound.
@@ -226,16 +245,21 @@ impl Setting {
         });
         let plain = || Between { variable: 0, left: Mat::identity(n, n), right: diagonal(n, 0.5) };
         let less = |by: f64| diagonal(n, -by);
-        let block = |constant, shift, matrices, numbers| Block { constant, shift, matrices, numbers };
+        let block = |constant, shift, matrix, numbers| Block { constant, shift, matrix, numbers };
         Program {
             sizes: vec![n],
             bounds: vec![[0.0, HIGHEST]; numbers],
             blocks: vec![
-                block(Mat::zeros(rows, rows), 1.0, vec![Between { variable: 0, left, right }], Some(form)),
-                block(less(1.0), 0.0, vec![plain()], Some(lyapunov)),
-                block(less(DISSIPATION), 0.0, vec![], Some(dissipation)),
-                block(less(0.0), 0.0, vec![plain()], None),
-                block(less(-HIGHEST), 0.0, vec![Between { left: less(1.0), ..plain() }], None),
+                block(
+                    Mat::zeros(rows, rows),
+                    Some(Mat::identity(rows, rows)),
+                    Some(Between { variable: 0, left, right }),
+                    Some(form),
+                ),
+                block(less(1.0), None, Some(plain()), Some(lyapunov)),
+                block(less(DISSIPATION), None, None, Some(dissipation)),
+                block(less(0.0), None, Some(plain()), None),
+                block(less(-HIGHEST), None, Some(Between { left: less(1.0), ..plain() }), None),
             ],
         }
     }

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use faer::Mat;
-use thalweg_certify::{Field, Function, Input, Limits, NoRegion, Region, Term, region};
+use thalweg_certify::{
+    Field, Function, Input, Limits, NoRegion, Region, Term, equilibria, largest_region, region, verify_region,
+};
+use thalweg_noise::Noise;
 
 /// `-x + 2 tanh x`, which comes to rest at zero and at ±1.915.
 fn bistable() -> Field {
@@ -11,7 +14,7 @@ fn bistable() -> Field {
     Field { linear: one(-1.0), terms: vec![term] }
 }
 
-const REST: f64 = 1.915_008_048_174_46;
+const REST: f64 = 1.915_008_048_154_537;
 
 fn around(centre: f64, radius: f64, deviation: f64) -> Result<Region, NoRegion> {
     region(&bistable(), &[centre], radius, Input { value: &[0.0], deviation }, Limits::default())
@@ -46,6 +49,78 @@ fn a_field_that_blows_through_the_ball_is_no_region() {
     assert!(matches!(around(3.0, 0.5, 0.0), Err(NoRegion::Drift { .. })));
     assert!(around(REST, 0.8, 0.2).is_ok());
     assert!(matches!(around(REST, 0.8, 0.3), Err(NoRegion::Drift { .. })));
+}
+
+const CALM: Input<'static> = Input { value: &[0.0], deviation: 0.0 };
+
+#[test]
+fn equilibria_are_found_once_and_the_unstable_one_is_left_out() {
+    let starts: Vec<Vec<f64>> = (-20..=20).map(|k| vec![0.25 * f64::from(k)]).collect();
+    let mut found = equilibria(&bistable(), &[0.0], &starts);
+    found.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!((found[0][0] + REST).abs() < 1e-12 && (found[1][0] - REST).abs() < 1e-12, "{found:?}");
+    assert!(equilibria(&bistable(), &[0.0], &[vec![0.0]]).is_empty());
+    // A push of more than 0.5328 leaves one of them.
+    let pushed = equilibria(&bistable(), &[0.6], &starts);
+    assert_eq!(pushed.len(), 1, "{pushed:?}");
+    assert!(pushed[0][0] > REST);
+}
+
+#[test]
+fn equilibria_in_several_coordinates_are_at_rest() {
+    let mut noise = Noise::new(5);
+    let n = 4;
+    let draws = noise.normals(2 * n * n);
+    let outer = Mat::from_fn(n, n, |i, j| 1.5 * draws[i * n + j]);
+    let inner = Mat::from_fn(n, n, |i, j| draws[n * n + i * n + j]);
+    let linear = Mat::from_fn(n, n, |i, j| if i == j { -1.0 } else { 0.0 });
+    let term = Term { outer, inner, bias: vec![0.3; n], function: Function::Tanh };
+    let field = Field { linear, terms: vec![term] };
+    let input = noise.normals(n);
+    let starts: Vec<Vec<f64>> = (0..40).map(|_| noise.normals(n).iter().map(|x| 3.0 * x).collect()).collect();
+    let found = equilibria(&field, &input, &starts);
+    assert!(!found.is_empty());
+    for x in found {
+        assert!(field.value(&x, &input).iter().all(|v| v.abs() < 1e-9), "{x:?}");
+    }
+}
+
+#[test]
+fn the_largest_region_ends_where_the_slope_is_one() {
+    let limit = REST - 0.881_373_587;
+    let found = largest_region(&bistable(), &[REST], CALM, Limits::default()).unwrap();
+    assert!(found.radius < limit && found.radius > limit * (1.0 - 2e-4), "{} {limit}", found.radius);
+    verify_region(&bistable(), &found, CALM).unwrap();
+    assert!(largest_region(&bistable(), &[0.0], CALM, Limits::default()).is_err());
+    // An input that is not known exactly needs room: the field at the edge must point inwards.
+    let shaken = Input { value: &[0.0], deviation: 0.15 };
+    let found = largest_region(&bistable(), &[REST], shaken, Limits::default()).unwrap();
+    assert!(found.proof.rate * found.radius >= 0.15 && found.radius < 1.0, "{found:?}");
+    // What contracts everywhere has no end.
+    let everywhere = Field { linear: Mat::from_fn(1, 1, |_, _| -1.0), terms: vec![] };
+    assert!(largest_region(&everywhere, &[0.0], CALM, Limits::default()).unwrap().radius > 100.0);
+}
+
+#[test]
+fn a_region_that_was_touched_is_found_out() {
+    let region = around(REST, 0.8, 0.0).unwrap();
+    verify_region(&bistable(), &region, CALM).unwrap();
+    let with = |change: &dyn Fn(&mut Region)| {
+        let mut changed = region.clone();
+        change(&mut changed);
+        verify_region(&bistable(), &changed, CALM)
+    };
+    assert!(with(&|region| region.radius = 1.0).is_err());
+    assert!(with(&|region| region.radius = f64::NAN).is_err());
+    assert!(with(&|region| region.radius = -0.8).is_err());
+    assert!(with(&|region| region.centre[0] -= 0.1).is_err());
+    assert!(with(&|region| region.centre.clear()).is_err());
+    assert!(with(&|region| region.drift = 0.1).is_err());
+    assert!(with(&|region| region.proof.rate *= 1.01).is_err());
+    assert!(with(&|region| region.proof.metric[(0, 0)] = 0.5).is_err());
+    assert!(with(&|region| region.proof.metric = Mat::zeros(0, 0)).is_err());
+    assert!(verify_region(&bistable(), &region, Input { value: &[0.0], deviation: 0.3 }).is_err());
 }
 
 #[test]

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
+use thalweg_files::Fingerprint;
 use thalweg_noise::Noise;
 
 use crate::batch::{Batch, Condition, ConditionKind};
 use crate::config::{ConditionConfig, DataConfig, SourceConfig, SplitConfig};
 use crate::error::DataError;
-use crate::fingerprint::Fingerprint;
 use crate::normaliser::Normaliser;
 use crate::population::{Address, Population, SOURCE, TARGET, drawn, gathered};
 use crate::sets::gaussian::Gaussian;
@@ -277,7 +277,7 @@ fn fingerprint(
     }
     let text = serde_json::to_string(&portable)
         .map_err(|error| DataError::config("data", format!("cannot be written down: {error}")))?;
-    let mut fingerprint = Fingerprint::new();
+    let mut fingerprint = Fingerprint::default();
     fingerprint.bytes(text.as_bytes());
     for population in [Some(target), source].into_iter().flatten() {
         match population {

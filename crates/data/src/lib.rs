@@ -23,7 +23,6 @@ mod batch;
 mod config;
 mod dataset;
 mod error;
-mod fingerprint;
 mod normaliser;
 mod population;
 mod read;

@@ -1,12 +1,17 @@
 //! Files that are complete or absent.
 //!
 //! Everything thalweg writes goes through [`write_atomically`]: under a temporary name in the same folder, synced, then
-//! renamed, so that a reader never meets half a file, also after a crash or on a full disk.
+//! renamed, so that a reader never meets half a file, also after a crash or on a full disk. What is to be recognised later
+//! gets a [`Fingerprint`].
+
+mod fingerprint;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+pub use fingerprint::Fingerprint;
 
 /// Replaces the file at `path` with `contents`, or leaves it as it was and says why.
 ///

@@ -1,37 +1,51 @@
-//! A short name for data and configuration, the same on every machine, to notice that a resumed run would see other
-//! data.
+//! A short name for bytes and numbers, the same on every machine, to notice that they are not what they were.
 
 /// The 128-bit FNV-1a hash: simple, stable, and more than enough against accidents. It is no defence against forgery.
+///
+/// ```
+/// use thalweg_files::Fingerprint;
+///
+/// let mut fingerprint = Fingerprint::default();
+/// fingerprint.bytes(b"foobar");
+/// assert_eq!(fingerprint.text(), "343e1662793c64bf6f0d3597ba446f18");
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct Fingerprint(u128);
+pub struct Fingerprint(u128);
 
-impl Fingerprint {
-    pub(crate) fn new() -> Self {
+impl Default for Fingerprint {
+    /// That of nothing.
+    fn default() -> Self {
         Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
     }
+}
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+impl Fingerprint {
+    /// Adds bytes. They are not told apart from other bytes that follow, so say how many there are where it matters.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         const PRIME: u128 = (1 << 88) + 0x13b;
         for &byte in bytes {
             self.0 = (self.0 ^ u128::from(byte)).wrapping_mul(PRIME);
         }
     }
 
-    pub(crate) fn numbers(&mut self, values: &[f64]) {
+    /// Adds how many numbers there are, and all their bits.
+    pub fn numbers(&mut self, values: &[f64]) {
         self.indices(&[values.len()]);
         for value in values {
             self.bytes(&value.to_bits().to_le_bytes());
         }
     }
 
-    pub(crate) fn indices(&mut self, values: &[usize]) {
+    /// Adds whole numbers.
+    pub fn indices(&mut self, values: &[usize]) {
         for &value in values {
             self.bytes(&(value as u64).to_le_bytes());
         }
     }
 
     /// 32 hexadecimal digits.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         format!("{:032x}", self.0)
     }
 }
@@ -44,7 +58,7 @@ mod tests {
     #[test]
     fn known_answers() {
         let check = |text: &str, expected: &str| {
-            let mut fingerprint = Fingerprint::new();
+            let mut fingerprint = Fingerprint::default();
             fingerprint.bytes(text.as_bytes());
             assert_eq!(fingerprint.text(), expected, "{text}");
         };
