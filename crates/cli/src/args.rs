@@ -35,6 +35,8 @@ pub enum Command {
     Likelihood(Likelihood),
     /// The error of inference by steps of Euler, and what bounds it.
     Bound(Bound),
+    /// Prove what can be proved of a run's second stage, or check a certificate.
+    Certify(Certify),
     /// List the recipes inside this program, or show one.
     Recipes(Recipes),
     /// Look into a data file: members, shapes, types, ranges.
@@ -185,6 +187,33 @@ pub struct Bound {
     /// The time to end at [default: the end of the path, and 0.9 against the exact velocity of a table].
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub until: Option<f64>,
+}
+
+/// Arguments of `thalweg certify`.
+#[derive(Debug, Args)]
+pub struct Certify {
+    /// The run folder; with `--check`, the run that the certificate should be of.
+    pub run: Option<PathBuf>,
+
+    /// Check this certificate instead of making one: all proofs are verified again, without a search.
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
+
+    /// The largest condition number of a metric.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1e3)]
+    pub condition_number: f64,
+
+    /// Stages of more coordinates and units than this, taken together, are not searched for proofs.
+    #[arg(long, value_name = "N", default_value_t = 192)]
+    pub largest: usize,
+
+    /// Number of pairs of points that are followed beside the claims.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub points: usize,
+
+    /// The seed of those.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
 }
 
 /// What a flow is held against.

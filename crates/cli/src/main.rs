@@ -5,6 +5,7 @@
 
 mod args;
 mod bound;
+mod certify;
 mod data;
 mod evaluate;
 mod failure;
@@ -55,6 +56,7 @@ fn command(arguments: &Arguments) -> Result<(), Failure> {
         Command::Evaluate(evaluate) => evaluate::run(evaluate, json),
         Command::Likelihood(likelihood) => likelihood::run(likelihood, json),
         Command::Bound(bound) => bound::run(bound, json),
+        Command::Certify(arguments) => certify::run(arguments, json),
         Command::Recipes(recipes) => recipes::run(recipes, json),
         Command::Data(data) => data::run(data, json),
         Command::Completions { shell } => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use thalweg_files::write_atomically;
 
 use crate::error::RunError;
 use crate::folder::{RunDir, from_json, write_json};
@@ -25,6 +26,16 @@ impl RunDir {
     pub fn write_document<T: Serialize>(&self, name: &str, document: &T) -> Result<PathBuf, RunError> {
         let path = self.path().join(name);
         write_json(&path, document).map(|()| path)
+    }
+
+    /// The same for a document that is text already.
+    ///
+    /// # Errors
+    /// As [`write_scores`](Self::write_scores).
+    pub fn write_text(&self, name: &str, text: &str) -> Result<PathBuf, RunError> {
+        let path = self.path().join(name);
+        write_atomically(&path, text.as_bytes()).map_err(RunError::io("write", &path))?;
+        Ok(path)
     }
 
     /// Reads `scores.json`, or nothing if the run has not been evaluated.

@@ -5,6 +5,7 @@ mod animation;
 mod average;
 mod base;
 mod bound;
+mod certify;
 mod encoded;
 mod error;
 mod evaluate;
@@ -34,6 +35,7 @@ pub use animation::animation;
 pub use average::AverageConfig;
 pub use base::{FromConfig, ReadRecipe, read_recipe};
 pub use bound::{BoundReport, BoundRequest, Spread, TruthChoice};
+pub use certify::{CertifyFiles, CertifyReport, CertifyRequest, Comparison, Measured, MeasuredCurve};
 pub use error::TrainError;
 pub use evaluate::{
     Baseline, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,

@@ -183,6 +183,12 @@ impl TrainedFlow {
         &self.network.flow
     }
 
+    /// All networks, in single precision.
+    #[must_use]
+    pub fn stages(&self) -> &Stages {
+        &self.network
+    }
+
     /// The second stage with how it is solved, where there is one.
     #[must_use]
     pub fn second_stage(&self) -> Option<(&Residual, &ResidualConfig)> {

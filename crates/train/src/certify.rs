@@ -1,0 +1,248 @@
+//! What can be proved of a run's second stage, and what is measured beside it (FORMULAS §6).
+
+mod measured;
+mod report;
+
+use faer::Mat;
+use thalweg_certify::{
+    Certificate, Contraction, Effort, Field, Form, Function, InputRange, Limits, Method, Origin, Solver,
+    Subject, Term,
+};
+use thalweg_files::Fingerprint;
+use thalweg_nets::{Activation, Anchoring, Structure};
+use thalweg_solve::{Placement, Steps, to_host};
+
+use crate::error::TrainError;
+use crate::parameters;
+use crate::residual::ResidualConfig;
+use crate::trained::TrainedFlow;
+pub use measured::{Measured, MeasuredCurve};
+pub use report::{CertifyFiles, Comparison};
+
+/// How hard to look for proofs, and what to measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CertifyRequest {
+    /// The largest condition number of a metric.
+    pub condition: f64,
+    /// Stages of more coordinates and units than this, taken together, are not searched.
+    pub largest: usize,
+    /// Pairs of points that are followed.
+    pub points: usize,
+    /// The seed of those.
+    pub seed: u64,
+}
+
+impl Default for CertifyRequest {
+    fn default() -> Self {
+        let effort = Effort::default();
+        Self { condition: effort.limits.condition, largest: effort.largest, points: 256, seed: 0 }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct CertifyReport {
+    /// The name of the run.
+    pub name: String,
+    /// What stands in the place of a proof that there is none of: no second stage, or one without structure.
+    pub unstructured: Option<String>,
+    /// The proofs, where the stage has a structure.
+    pub certificate: Option<Certificate>,
+    /// No Jacobian of what was looked at is longer, by norms of layers: a bound that every network has.
+    pub slope: f64,
+    /// The time that it was looked at for.
+    pub duration: f64,
+    /// Measurements beside the claims; none for flows without a second stage.
+    pub measured: Option<Measured>,
+}
+
+impl TrainedFlow {
+    /// Proves what can be proved of the second stage, and measures beside every claim.
+    ///
+    /// That there is nothing to be proved, or no proof, is no error but an answer.
+    ///
+    /// # Errors
+    /// When weights are not finite, conditions cannot be drawn, or a solve fails.
+    pub fn certify(&self, request: &CertifyRequest) -> Result<CertifyReport, TrainError> {
+        let mut report = CertifyReport {
+            name: self.recipe.name.clone(),
+            unstructured: None,
+            certificate: None,
+            slope: 0.0,
+            duration: self.recipe.flow.path.interval().length(),
+            measured: None,
+        };
+        let Some((residual, stage)) = self.second_stage() else {
+            report.unstructured = Some(
+                "the run has no second stage, and of a flow itself only its slope can be bounded; train one with \
+                 `[residual]`, for example the recipe `contracting`"
+                    .to_string(),
+            );
+            report.slope = self.network().steepest();
+            return Ok(report);
+        };
+        report.slope = residual.steepest();
+        report.duration = stage.duration;
+        let Some(structure) = residual.structure() else {
+            report.unstructured = Some(
+                "the second stage is a network without structure, so only its slope can be bounded; `contracting` and \
+                 `free` stages can be certified"
+                    .to_string(),
+            );
+            report.measured = Some(measured::measure(self, None, request)?);
+            return Ok(report);
+        };
+        let field = field_of(&structure);
+        let refuse =
+            |problem: String| TrainError::Request(format!("the second stage cannot be certified: {problem}"));
+        field.check().map_err(refuse)?;
+        let known = structure.proof.as_ref().map(|proof| Contraction {
+            rate: proof.rate,
+            metric: square(&proof.metric, structure.dim),
+            multipliers: rescaled(&structure, &proof.multipliers),
+        });
+        let starts = self.starts(request)?;
+        let subject = Subject {
+            origin: self.origin(),
+            field: &field,
+            form: match structure.form {
+                Anchoring::Equilibrium => Form::Equilibrium,
+                Anchoring::Anchored => Form::Anchored,
+            },
+            horizon: stage.duration,
+            solver: solver_of(stage),
+            input: InputRange::Bound(structure.offset_bound),
+            known: known.as_ref(),
+            starts: &starts,
+        };
+        let limits = Limits { condition: request.condition, ..Limits::default() };
+        let effort = Effort { limits, largest: request.largest, ..Effort::default() };
+        let certificate = Certificate::of(&subject, &effort).map_err(refuse)?;
+        report.measured = Some(measured::measure(self, Some(&certificate), request)?);
+        report.certificate = Some(certificate);
+        Ok(report)
+    }
+
+    /// Where the certificate is from.
+    fn origin(&self) -> Origin {
+        Origin { name: self.recipe.name.clone(), step: self.step, weights: self.weights_fingerprint() }
+    }
+
+    /// A short name for all learned numbers that sampling uses.
+    #[must_use]
+    pub fn weights_fingerprint(&self) -> String {
+        let mut fingerprint = Fingerprint::default();
+        for (name, value) in parameters::by_name(self.stages()) {
+            fingerprint.bytes(name.as_bytes());
+            fingerprint.numbers(&to_host(&value));
+        }
+        fingerprint.text()
+    }
+
+    /// Whether a certificate is one of this flow, as it is now.
+    ///
+    /// # Errors
+    /// Says what it is a certificate of.
+    pub fn is_subject_of(&self, certificate: &Certificate) -> Result<(), String> {
+        let Origin { name, step, weights } = &certificate.run;
+        if *weights != self.weights_fingerprint() {
+            return Err(format!(
+                "the certificate is one of other weights: those of step {step} of {name}; certify this run anew"
+            ));
+        }
+        let structure = self.second_stage().and_then(|(residual, _)| residual.structure());
+        let same = structure.is_some_and(|structure| {
+            certificate.system.field().is_ok_and(|field| is_same(&field, &field_of(&structure)))
+        });
+        if same {
+            Ok(())
+        } else {
+            Err("the matrices of the certificate are not those of this run".to_string())
+        }
+    }
+
+    /// What the flow makes, from where equilibria are looked for.
+    fn starts(&self, request: &CertifyRequest) -> Result<Vec<Vec<f64>>, TrainError> {
+        let number = STARTS.min(request.points);
+        let condition = measured::condition(self, number, request.seed)?;
+        let source = self.source(number, request.seed)?;
+        let made = measured::made(self, &source, &condition)?;
+        Ok(made.chunks_exact(self.summary.dim).map(<[f64]>::to_vec).collect())
+    }
+}
+
+/// Points from where equilibria are looked for.
+const STARTS: usize = 64;
+
+/// The field as matrices.
+fn field_of(structure: &Structure) -> Field {
+    let dim = structure.dim;
+    let terms = structure.terms.iter().map(|term| {
+        let (function, sharpness) = function_of(term.function);
+        let units = term.bias.len();
+        Term {
+            outer: Mat::from_fn(dim, units, |i, k| term.outer[i * units + k] / sharpness),
+            inner: Mat::from_fn(units, dim, |k, i| term.inner[k * dim + i] * sharpness),
+            bias: term.bias.iter().map(|bias| bias * sharpness).collect(),
+            function,
+        }
+    });
+    Field { linear: square(&structure.linear, dim), terms: terms.collect() }
+}
+
+fn square(values: &[f64], dim: usize) -> Mat<f64> {
+    Mat::from_fn(dim, dim, |i, j| values[i * dim + j])
+}
+
+/// `f(s) = F(βs) / β` as `F` and `β`.
+fn function_of(activation: Activation) -> (Function, f64) {
+    match activation {
+        Activation::Tanh => (Function::Tanh, 1.0),
+        Activation::Relu => (Function::Relu, 1.0),
+        Activation::Silu => (Function::Silu, 1.0),
+        Activation::Gelu => (Function::Gelu, 1.0),
+        Activation::Softplus { beta } => (Function::CentredSoftplus, beta),
+        Activation::Elu | Activation::Selu => unreachable!("second stages do not take these"),
+    }
+}
+
+/// Multipliers for the units as they are in the field: a unit that is `β` times as large needs one `β²` times as small.
+fn rescaled(structure: &Structure, multipliers: &[f64]) -> Vec<f64> {
+    let sharpness = structure.terms.iter().flat_map(|term| {
+        let (_, sharpness) = function_of(term.function);
+        std::iter::repeat_n(sharpness, term.bias.len())
+    });
+    multipliers.iter().zip(sharpness).map(|(gamma, beta)| gamma / (beta * beta)).collect()
+}
+
+/// The steps of the stage; none where the solver chooses them.
+fn solver_of(stage: &ResidualConfig) -> Option<Solver> {
+    let Steps::Fixed(steps) = stage.solver.steps else { return None };
+    let tableau = stage.solver.method.tableau();
+    let a = std::iter::once(Vec::new()).chain(tableau.a.iter().map(|row| row.to_vec()));
+    // Stages that the end point does not use only serve estimates.
+    let stages = tableau.b.len();
+    let method =
+        Method { name: tableau.name.to_string(), a: a.take(stages).collect(), b: tableau.b.to_vec() };
+    Some(Solver { method, steps: steps as u64 })
+}
+
+fn is_same(a: &Field, b: &Field) -> bool {
+    let equal = |a: &Mat<f64>, b: &Mat<f64>| {
+        (a.nrows(), a.ncols()) == (b.nrows(), b.ncols())
+            && (0..a.ncols()).all(|j| (0..a.nrows()).all(|i| a[(i, j)] == b[(i, j)]))
+    };
+    equal(&a.linear, &b.linear)
+        && a.terms.len() == b.terms.len()
+        && a.terms.iter().zip(&b.terms).all(|(a, b)| {
+            a.function == b.function
+                && a.bias == b.bias
+                && equal(&a.outer, &b.outer)
+                && equal(&a.inner, &b.inner)
+        })
+}
+
+/// Double precision for what is held against proofs.
+fn precise() -> Placement {
+    Placement::cpu_double()
+}
