@@ -64,6 +64,14 @@ impl TrainedFlow {
     /// # Errors
     /// When weights are not finite, conditions cannot be drawn, or a solve fails.
     pub fn certify(&self, request: &CertifyRequest) -> Result<CertifyReport, TrainError> {
+        let CertifyRequest { condition, points, .. } = *request;
+        if points == 0 {
+            return Err(TrainError::Request("at least one pair of points is needed".to_string()));
+        }
+        if !(condition >= 1.0 && condition.is_finite()) {
+            let message = format!("the largest condition number is at least 1, and not {condition}");
+            return Err(TrainError::Request(message));
+        }
         let mut report = CertifyReport {
             name: self.recipe.name.clone(),
             unstructured: None,

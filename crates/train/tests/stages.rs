@@ -8,8 +8,8 @@ use thalweg_flow::Divergence;
 use thalweg_run::RunDir;
 use thalweg_solve::{Method, Solver, Steps, Tolerance};
 use thalweg_train::{
-    ConditionRequest, Ending, Equation, EvaluateOptions, SampleRequest, Session, TrainedFlow, evaluate,
-    write_report,
+    CertifyRequest, ConditionRequest, Ending, Equation, EvaluateOptions, SampleRequest, Session, TrainedFlow,
+    evaluate, write_report,
 };
 use tuned::{Bench, score, scored, train};
 
@@ -215,4 +215,42 @@ fn what_cannot_be_a_second_stage_is_refused() {
     std::fs::write(folder.join("config.toml"), config.replace("rate = 0.1\n", "rate = 0.2\n")).unwrap();
     let error = Session::resume(&folder).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("then"), "{error}");
+}
+
+/// Claims and measurements of every kind, for conditions of every kind.
+#[test]
+fn nothing_that_is_measured_is_beyond_what_is_claimed() {
+    for (name, condition) in [("none", "data.condition.kind=none"), ("label", "data.condition.kind=label")] {
+        let bench = Bench::new(&["data.target.kind=two-moons", condition, "train.steps=100"]);
+        for (kind, head) in KINDS {
+            let session = bench.tune(kind, &[head, "train.steps=60", "flow.objective.guard.patience=0"]);
+            let flow = session.flow();
+            let request = CertifyRequest { points: 64, ..CertifyRequest::default() };
+            let report = flow.certify(&request).unwrap();
+            let measured = report.measured.as_ref().unwrap();
+            assert!(measured.is_within_claims(), "{name}, {kind}: {measured:?}");
+            let contracts = report
+                .certificate
+                .as_ref()
+                .is_some_and(|certificate| certificate.claims.contraction.certified().is_some());
+            let by_construction = matches!(kind, "anchored" | "equilibrium");
+            assert!(contracts || !by_construction, "{name}, {kind}");
+            assert_eq!(report.certificate.is_some(), by_construction || kind == "free");
+            // What is claimed is not far above what is met.
+            if by_construction {
+                let claimed = measured.along.claimed.last().unwrap();
+                let found = measured.along.largest.last().unwrap();
+                assert!(*found > 0.8 * claimed, "{name}, {kind}: {found} of {claimed}");
+            }
+            let written = report.write(&flow, &session.run).unwrap();
+            assert_eq!(written.certificate.is_some(), report.certificate.is_some());
+            if let Some(path) = written.certificate {
+                let text = std::fs::read_to_string(path).unwrap();
+                let certificate = thalweg_certify::Certificate::check(&text).unwrap();
+                flow.is_subject_of(&certificate).unwrap();
+                // The flow before is another one.
+                assert!(flow.base().unwrap().is_subject_of(&certificate).is_err());
+            }
+        }
+    }
 }
