@@ -78,6 +78,18 @@ fn field(structure: &Structure) -> Field {
     Field { linear: matrix(&structure.linear, dim), terms: terms.collect() }
 }
 
+/// A coordinate of the field at a point, without offset.
+fn value(field: &Field, x: &[f64], i: usize) -> f64 {
+    let row =
+        |matrix: &Mat<f64>, i: usize| x.iter().enumerate().map(|(j, x)| matrix[(i, j)] * x).sum::<f64>();
+    let terms = field.terms.iter().map(|term| {
+        let units = 0..term.bias.len();
+        let unit = |k| term.outer[(i, k)] * term.function.value(row(&term.inner, k) + term.bias[k]);
+        units.map(unit).sum::<f64>()
+    });
+    row(&field.linear, i) + terms.sum::<f64>()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -120,20 +132,10 @@ proptest! {
         let found = to_host(&(given.velocity(t.clone(), x.clone()) - given.velocity(t, y.clone())));
         let field = field(&stage.structure().unwrap());
         let (x, y) = (to_host(&x), to_host(&y));
-        let value = |x: &[f64], i: usize| {
-            let linear: f64 = (0..3).map(|j| field.linear[(i, j)] * x[j]).sum();
-            let terms = field.terms.iter().map(|term| {
-                (0..term.bias.len()).map(|k| {
-                    let before = term.bias[k] + (0..3).map(|j| term.inner[(k, j)] * x[j]).sum::<f64>();
-                    term.outer[(i, k)] * term.function.value(before)
-                }).sum::<f64>()
-            });
-            linear + terms.sum::<f64>()
-        };
         for row in 0..4 {
             let at = row * 3..row * 3 + 3;
             for i in 0..3 {
-                let expected = value(&x[at.clone()], i) - value(&y[at.clone()], i);
+                let expected = value(&field, &x[at.clone()], i) - value(&field, &y[at.clone()], i);
                 prop_assert!((found[row * 3 + i] - expected).abs() < 1e-9 * (1.0 + expected.abs()));
             }
         }
@@ -362,4 +364,31 @@ fn impossible_values_are_named() {
         assert!(message.contains(key), "{text}: {message}");
     }
     assert!(serde_json::from_str::<HeadConfig>(r#"{"kind":"free","rate":1}"#).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The offset is what the field has beside its matrices.
+    #[test]
+    fn offsets_stay_in_their_range(seed in any::<u64>(), size in 0.1..2.0f64, labels: bool) {
+        let spec = if labels { ConditionSpec::Labels { classes: 4 } } else { ConditionSpec::None };
+        let stage = shaken(&free(DominanceOf::Linear, vec![Activation::Tanh]), 3, spec, seed, size);
+        let structure = stage.structure().unwrap();
+        let (field, placement, rows) = (field(&structure), Placement::cpu_double(), 40);
+        let mut noise = Noise::new(seed);
+        let t: Vec<f64> = (0..rows).map(|_| 1.0 + 0.7 * noise.uniform()).collect();
+        let told: Vec<usize> = (0..rows).map(|row| row % 4).collect();
+        let condition = if labels { Condition::labels(&told) } else { Condition::None };
+        let x = placement.full(0.0, [rows, 3]);
+        let velocity = stage.given(&condition, &x).velocity(placement.tensor(&t, [rows]), x);
+        for (at, found) in to_host(&velocity).into_iter().enumerate() {
+            let [low, high] = structure.offset[at % 3];
+            let offset = found - value(&field, &[0.0; 3], at % 3);
+            // The difference is rounded.
+            let inside = (low - 1e-12..=high + 1e-12).contains(&offset);
+            prop_assert!(inside, "{offset} in [{low}, {high}]");
+            prop_assert!(-1.0 <= low && low < high && high <= 1.0);
+        }
+    }
 }

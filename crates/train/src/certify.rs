@@ -119,7 +119,9 @@ impl TrainedFlow {
             },
             horizon: stage.duration,
             solver: solver_of(stage),
-            input: InputRange::Bound(structure.offset_bound),
+            input: InputRange::Bound(
+                structure.offset.iter().flatten().fold(0.0, |most: f64, x| most.max(x.abs())),
+            ),
             known: known.as_ref(),
             starts: &starts,
         };

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation};
 use thalweg_noise::Noise;
-use thalweg_solve::Placement;
+use thalweg_solve::{Placement, to_host};
 
 use super::config::OffsetConfig;
 use super::zeroed;
@@ -86,6 +86,46 @@ impl Offset {
         [value, slope * self.last.tangent(change)]
     }
 
+    /// Between which numbers each coordinate lies. Where nothing but the time and a class goes in, by following intervals
+    /// through the layers; else by the bound alone.
+    pub(crate) fn range(&self) -> Vec<[f64; 2]> {
+        let told = match (self.condition, &self.labels) {
+            (ConditionSpec::None, _) => None,
+            (ConditionSpec::Labels { .. }, Some(table)) => Some(table.val()),
+            _ => return vec![[-self.bound, self.bound]; self.last.bias.dims()[0]],
+        };
+        let [inputs, width] = self.first.weight.dims();
+        let known = 1 + told.as_ref().map_or(0, |table| table.dims()[1]);
+        if inputs != known {
+            return vec![[-self.bound, self.bound]; self.last.bias.dims()[0]];
+        }
+        let bias = self.first.bias.val().unsqueeze_dim::<2>(0);
+        let starts = match told {
+            Some(table) => table.matmul(self.first.weight.val().narrow(0, 1, inputs - 1)) + bias,
+            None => bias,
+        };
+        let (starts, of_time) = (to_host(&starts), to_host(&self.of_time()));
+        let (last, last_bias) = (to_host(&self.last.weight.val()), to_host(&self.last.bias.val()));
+        let dim = last_bias.len();
+        let mut range = vec![[f64::INFINITY, f64::NEG_INFINITY]; dim];
+        for start in starts.chunks_exact(width) {
+            let hidden: Vec<[f64; 2]> =
+                start.iter().zip(&of_time).map(|(a, b)| silu_range(a.min(a + b), a.max(a + b))).collect();
+            for (i, [low, high]) in range.iter_mut().enumerate() {
+                let sum = hidden.iter().enumerate().fold([last_bias[i]; 2], |[low, high], (k, [a, b])| {
+                    let weight = last[k * dim + i];
+                    [low + (weight * a).min(weight * b), high + (weight * a).max(weight * b)]
+                });
+                // Beyond what single precision rounds.
+                let [a, b] = sum.map(|x| self.bound * (x / self.bound).tanh());
+                let slack = 1e-5 * (1e-3 + (b - a) + a.abs().max(b.abs()));
+                *low = low.min((a - slack).max(-self.bound));
+                *high = high.max((b + slack).min(self.bound));
+            }
+        }
+        range
+    }
+
     fn hidden(&self, still: &Still, time: Tensor<1>) -> Tensor<2> {
         time.unsqueeze_dim::<2>(1) * self.of_time() + still.hidden.clone()
     }
@@ -97,6 +137,17 @@ impl Offset {
 
 /// The function of the hidden layer.
 const HIDDEN: Activation = Activation::Silu;
+
+/// Where SiLU is least, and its value there, rounded outwards.
+const SILU_LEAST: [f64; 2] = [-1.278_464_5, -0.278_464_6];
+
+/// Between which numbers SiLU lies for arguments between two.
+fn silu_range(low: f64, high: f64) -> [f64; 2] {
+    let silu = |x: f64| x / (1.0 + (-x).exp());
+    let (a, b) = (silu(low), silu(high));
+    let least = if low <= SILU_LEAST[0] && SILU_LEAST[0] <= high { SILU_LEAST[1] } else { a.min(b) };
+    [least, a.max(b)]
+}
 
 /// Close to the identity for what is small, and never beyond the bound.
 fn squeezed(x: Tensor<2>, bound: f64) -> Tensor<2> {

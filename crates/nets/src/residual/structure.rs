@@ -202,8 +202,8 @@ pub struct Structure {
     pub terms: Vec<StructureTerm>,
     /// What the statement is about: differences at the same offset, which in an anchored stage holds what the flow has made.
     pub form: Anchoring,
-    /// No coordinate of the offset is larger.
-    pub offset_bound: f64,
+    /// Between which numbers each coordinate of the offset lies, whatever time, condition and anchor are.
+    pub offset: Vec<[f64; 2]>,
     /// The proof that comes with a field that contracts by construction.
     pub proof: Option<Proof>,
 }
@@ -259,7 +259,7 @@ impl Residual {
         });
         let terms = terms.collect();
         let linear = to_host(&linear.transpose());
-        Some(Structure { dim, linear, terms, form, offset_bound: offset.bound, proof })
+        Some(Structure { dim, linear, terms, form, offset: offset.range(), proof })
     }
 }
 
