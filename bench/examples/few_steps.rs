@@ -4,15 +4,13 @@
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use thalweg_bench::as_the_program_does;
+use thalweg_bench::{as_the_program_does, cell};
 use thalweg_metrics::mean_and_standard_error;
-use thalweg_run::{Document, Override, Sinks};
 use thalweg_solve::{Method, Solver};
-use thalweg_train::{EvaluateOptions, Evaluation, ReadRecipe, Session, TrainedFlow, evaluate, read_recipe};
+use thalweg_train::{EvaluateOptions, Evaluation, TrainedFlow, evaluate};
 
 #[derive(Parser)]
 struct Arguments {
@@ -102,15 +100,9 @@ fn train(
         replicates = 0
         report = false"
     );
-    let mut overrides: Vec<Override> = Vec::new();
-    if let Some(from) = from {
-        overrides.push("flow.objective.kind=reconstruction".parse()?);
-        overrides.push("flow.objective.pairs.kind=self".parse()?);
-        overrides.push(format!("from.run='{}'", from.display()).parse()?);
-    }
-    let ReadRecipe { recipe, .. } = read_recipe(Document::new(&text, "few", &overrides)?)?;
-    let mut session = Session::begin(recipe, Path::new("."), path)?;
-    session.train(&mut Sinks::new(), |_| ControlFlow::Continue(()))?;
+    let tuning = ["flow.objective.kind=reconstruction", "flow.objective.pairs.kind=self"];
+    let changes = if from.is_some() { &tuning[..] } else { &[] };
+    let session = cell::trained(cell::recipe(&text, changes.iter().copied(), from)?, path, false)?;
     Ok(Trained { flow: session.flow(), dataset: session.dataset })
 }
 

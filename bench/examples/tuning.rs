@@ -4,16 +4,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Parser;
 use serde_json::{Value, json};
-use thalweg_bench::{append, as_the_program_does, is_done, records};
+use thalweg_bench::{append, as_the_program_does, cell, is_done, records};
 use thalweg_metrics::{Score, mean_and_standard_error};
-use thalweg_run::{Document, Event, Override, RunDir, Sinks, read_events};
-use thalweg_train::{EvaluateOptions, ReadRecipe, Session, evaluate, read_recipe};
+use thalweg_run::{Event, RunDir, read_events};
+use thalweg_train::{EvaluateOptions, ReadRecipe, evaluate};
 
 #[derive(Parser)]
 struct Arguments {
@@ -26,6 +25,9 @@ struct Arguments {
     /// Only sets with these names.
     #[arg(long)]
     set: Vec<String>,
+    /// Only methods whose names begin so, and those they start from.
+    #[arg(long)]
+    method: Vec<String>,
     /// A file for a set that needs one: `digits=digits.npy`.
     #[arg(long)]
     file: Vec<String>,
@@ -85,7 +87,7 @@ const TUNING: u64 = 1500;
 const PASSES: u64 = 4;
 
 /// What is compared: a name, what it starts from, and its keys.
-const METHODS: [(&str, Option<&str>, &str); 11] = [
+const METHODS: [(&str, Option<&str>, &str); 18] = [
     ("fm", None, ""),
     ("ot-cfm", None, "flow.coupling.kind=optimal-transport"),
     ("fm, longer", Some("fm"), ""),
@@ -97,13 +99,39 @@ const METHODS: [(&str, Option<&str>, &str); 11] = [
     ("ft debiased", Some("fm"), "flow.objective.pairs.kind=debiased"),
     ("ft self", Some("fm"), "flow.objective.pairs.kind=self"),
     ("ft self of ot-cfm", Some("ot-cfm"), "flow.objective.pairs.kind=self"),
+    ("stage free, ot-input", Some("fm"), "residual.head.kind=free"),
+    ("stage free", Some("fm"), "residual.head.kind=free flow.objective.pairs.kind=self"),
+    ("stage anchored", Some("fm"), "residual.head.kind=contracting flow.objective.pairs.kind=self"),
+    ("stage mlp", Some("fm"), "residual.head.kind=mlp flow.objective.pairs.kind=self"),
+    ("stage network", Some("fm"), "residual.head.kind=network flow.objective.pairs.kind=self"),
+    (
+        "stage anchored, flow tuned",
+        Some("fm"),
+        "residual.head.kind=contracting residual.first=tuned flow.objective.pairs.kind=self",
+    ),
+    (
+        "stage equilibrium, flow tuned",
+        Some("fm"),
+        "residual.head={kind='contracting',form='equilibrium'} residual.first=tuned flow.objective.pairs.kind=self",
+    ),
 ];
+
+/// The solver of second stages: as many evaluations again.
+const STAGE: &str = "residual.solver={method='midpoint',steps={fixed=2}}";
 
 const SCORES: [&str; 5] = ["w2", "sliced-w2", "energy", "variance-ratio", "nll"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     as_the_program_does(arguments.threads, move || study(&arguments))
+}
+
+impl Arguments {
+    fn wants(&self, method: &str) -> bool {
+        let named = |name: &str| self.method.iter().any(|start| name.starts_with(start));
+        let is_start = METHODS.iter().any(|(name, from, _)| *from == Some(method) && named(name));
+        self.method.is_empty() || named(method) || is_start
+    }
 }
 
 fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -117,6 +145,9 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         }
         for seed in 0..arguments.seeds {
             for (method, from, keys) in METHODS {
+                if !arguments.wants(method) {
+                    continue;
+                }
                 let cell = [("set", json!(set.name)), ("method", json!(method)), ("seed", json!(seed))];
                 if is_done(&records(&log), &cell) {
                     continue;
@@ -145,7 +176,7 @@ fn recipe(
     keys: &str,
     seed: u64,
 ) -> Result<ReadRecipe, Box<dyn Error>> {
-    let tuned = keys.contains("objective");
+    let tuned = keys.contains("objective") || keys.contains("residual");
     let (steps, rate, decay) = match (from, tuned) {
         (None, _) => (BASE, "kind = 'warm-up-cosine', rate = 0.002, warm_up = 0.03", 0.998),
         (Some(_), false) => (TUNING * PASSES, "kind = 'warm-up-cosine', rate = 0.001, warm_up = 0.03", 0.998),
@@ -174,26 +205,21 @@ fn recipe(
         if tuned { 50 } else { steps },
         set.likelihood_points,
     );
-    let mut overrides: Vec<Override> = Vec::new();
+    let mut changes = Vec::new();
     if tuned {
-        overrides.push("flow.objective.kind=reconstruction".parse()?);
-        overrides.push("flow.objective.guard.patience=0".parse()?);
+        changes.extend(["flow.objective.kind=reconstruction", "flow.objective.guard.patience=0"]);
     }
-    for key in keys.split_whitespace() {
-        overrides.push(key.parse()?);
+    if keys.contains("residual") {
+        changes.push(STAGE);
     }
-    if let Some(from) = from {
-        overrides.push(format!("from.run='{}'", from.display()).parse()?);
-    }
-    Ok(read_recipe(Document::new(&text, "cell", &overrides)?)?)
+    changes.extend(keys.split_whitespace());
+    cell::recipe(&text, changes, from)
 }
 
 /// Trains and scores one cell.
 fn run(recipe: ReadRecipe, path: &Path, cell: &[(&str, Value)]) -> Result<Value, Box<dyn Error>> {
     let started = Instant::now();
-    let mut session = Session::begin(recipe.recipe, Path::new("."), path)?;
-    let mut sinks: Sinks = session.sinks()?;
-    session.train(&mut sinks, |_| ControlFlow::Continue(()))?;
+    let session = cell::trained(recipe, path, true)?;
     let seconds = started.elapsed().as_secs_f64();
     let evaluation = evaluate(&session.flow(), &session.dataset, &EvaluateOptions::default())?;
     let mut record = json!({ "seconds": seconds, "steps": session.state.step });

@@ -1,5 +1,6 @@
-//! What the benchmark programs share: JSON lines that can be resumed, medians, peak memory, and networks.
+//! What the benchmark programs share: JSON lines that can be resumed, medians, peak memory, cells of studies, and networks.
 
+pub mod cell;
 pub mod unet;
 
 use std::error::Error;
