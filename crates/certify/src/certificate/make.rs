@@ -37,7 +37,8 @@ pub struct Effort {
     pub limits: Limits,
     /// Whether input-to-state stability is looked for.
     pub stability: bool,
-    /// Fields with more coordinates and units than this, taken together, are not searched.
+    /// Fields with more coordinates and units than this, taken together, are not searched; with more than a third of it they
+    /// are not searched for regions.
     pub largest: usize,
 }
 
@@ -50,6 +51,8 @@ impl Default for Effort {
 
 /// A field that is made to contract at the rate `c` has a singular inequality there.
 const BELOW_CONSTRUCTION: f64 = 1e-3;
+/// The largest region takes a hundred searches, each of which takes time with more than the fourth power of the size.
+const SEARCHES: usize = 3;
 /// The radius of a second region around each equilibrium, as a share of the largest.
 const INNER: f64 = 0.75;
 /// Regions around more equilibria than this say little.
@@ -97,16 +100,16 @@ impl Certificate {
     }
 }
 
-fn too_large(field: &Field, effort: &Effort) -> Option<Refusal> {
+fn too_large(field: &Field, largest: usize) -> Option<Refusal> {
     let size = field.dim() + field.units();
-    (size > effort.largest).then(|| Refusal {
+    (size > largest).then(|| Refusal {
         margin: None,
         sure: false,
         reason: format!(
             "{} coordinates and {} units are too many for the search, which stops at {} together",
             field.dim(),
             field.units(),
-            effort.largest
+            largest
         ),
     })
 }
@@ -127,7 +130,7 @@ fn contraction(
             Err(problem) => remarks.push(format!("the proof by construction does not hold: {problem}")),
         }
     }
-    if let Some(refusal) = too_large(field, effort) {
+    if let Some(refusal) = too_large(field, effort.largest) {
         let Some(best) = best else { return Ok(Claim::NotCertified(refusal)) };
         remarks.push(format!("{}; the rate is the one by construction", refusal.reason));
         return Ok(Claim::Certified(best));
@@ -159,7 +162,7 @@ fn stability_of(field: &Field, effort: &Effort) -> Result<Claim<StabilityClaim>,
         let reason = "it was not looked for".to_string();
         return Ok(Claim::NotCertified(Refusal { margin: None, sure: false, reason }));
     }
-    if let Some(refusal) = too_large(field, effort) {
+    if let Some(refusal) = too_large(field, effort.largest) {
         return Ok(Claim::NotCertified(refusal));
     }
     match stability(field) {
@@ -182,7 +185,11 @@ fn regions(
     remarks: &mut Vec<String>,
 ) -> Vec<RegionClaim> {
     let field = subject.field;
-    if subject.starts.is_empty() || too_large(field, effort).is_some() {
+    if subject.starts.is_empty() {
+        return Vec::new();
+    }
+    if let Some(refusal) = too_large(field, effort.largest / SEARCHES) {
+        remarks.push(format!("no regions: {}", refusal.reason));
         return Vec::new();
     }
     if subject.form == Form::Anchored {
