@@ -106,14 +106,8 @@ fn climb(field: &Stacked, mut point: Point, limits: Limits) -> Contraction {
     for _ in 0..ROUNDS {
         point.s = 0.0;
         let unit = symmetrised(&point.matrices[0]);
-        let shift =
-            Mat::from_fn(
-                field.rows(),
-                field.rows(),
-                |i, j| {
-                    if i < n && j < n { 2.0 * unit[(i, j)] } else { 0.0 }
-                },
-            );
+        let mut shift = Mat::zeros(field.rows(), field.rows());
+        shift.submatrix_mut(0, 0, n, n).copy_from(&unit * Scale(2.0));
         aim(&mut program, field, reference, shift);
         // A metric that is merely larger gains nothing but a lower `s`, so it must not grow much at once.
         program.blocks[TRUST].constant = unit * Scale(2.0);
@@ -129,8 +123,8 @@ fn climb(field: &Stacked, mut point: Point, limits: Limits) -> Contraction {
         if left <= limits.precision * best.rate.max(1e-3 * size) || reference + left < -1e-3 * size {
             break;
         }
-        // Where the new unit of `s` leaves the point as central as it was, unless it is not feasible there.
-        reference += if -point.s < 0.95 * gain { -point.s } else { 0.9 * gain };
+        // Where the new unit of `s` leaves the point as central as it was, but not beyond what it proves.
+        reference += (-point.s).min(gain - 0.05 * gain.abs());
         // While the metric still moves, a gap that is smaller than what that gains is no use.
         if -point.s < 2.0 * gap {
             weight *= GROWTH;
@@ -153,8 +147,10 @@ fn scale_up(field: &Stacked, point: &mut Point, limits: Limits) {
 }
 
 /// At the very best rate the matrix is singular; a little below it the proof is strict. How little depends on the sizes of
-/// metric and multipliers.
-fn backed_off(field: &Stacked, best: Contraction) -> Verdict {
+/// metric and multipliers, of which none may drown in the rounding of the others.
+fn backed_off(field: &Stacked, mut best: Contraction) -> Verdict {
+    let least = 4.0 * MARGIN * frobenius(&inequality(field, &best.metric, &best.multipliers, best.rate));
+    best.multipliers.iter_mut().for_each(|x| *x = x.max(least));
     let mut share = 1e-6;
     while share < 1.0 {
         let proof = Contraction { rate: best.rate * (1.0 - share), ..best.clone() };

@@ -52,5 +52,5 @@ pub use contraction::{
 pub use equilibria::equilibria;
 pub use field::{Field, Function, Term};
 pub use region::{Input, NoRegion, Region, largest_region, region, verify_region};
-pub use stability::{Stability, StabilityVerdict, stability, verify_stability};
+pub use stability::{Stability, StabilityVerdict, stability, stability_of_contraction, verify_stability};
 pub use steps::{Bounds, Method, lipschitz};

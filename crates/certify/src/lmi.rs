@@ -59,7 +59,7 @@ pub(crate) enum End {
 }
 
 /// Newton steps for one weight of the barrier, and weights.
-const STEPS: usize = 60;
+const STEPS: usize = 200;
 const WEIGHTS: usize = 40;
 /// How much the weight of `s` grows.
 const GROWTH: f64 = 8.0;

@@ -145,6 +145,21 @@ fn random(n: usize, units: usize, seed: u64) -> Field {
 }
 
 #[test]
+fn units_without_a_part_change_nothing() {
+    // As a head before its training: no way back from the units, one of which sees nothing.
+    let quiet = || field(diagonal(3, -0.25), Mat::zeros(3, 4), Mat::zeros(4, 3), Function::Tanh);
+    let mut seeing = quiet();
+    seeing.terms[0].inner = Mat::from_fn(4, 3, |k, i| if k == 0 { 0.0 } else { (k + i) as f64 });
+    let mut acting = quiet();
+    acting.terms[0].outer = Mat::from_fn(3, 4, |i, k| (k + i) as f64);
+    let mut nearly = seeing.clone();
+    nearly.terms[0].outer = Mat::from_fn(3, 4, |_, _| 1e-10);
+    for field in [quiet(), seeing, acting, nearly, Field { linear: diagonal(3, -0.25), terms: vec![] }] {
+        close(rate(&field, Limits::default()), 0.25);
+    }
+}
+
+#[test]
 fn the_best_rate_does_not_depend_on_units() {
     let plain = random(3, 5, 9);
     let expected = rate(&plain, Limits::default());

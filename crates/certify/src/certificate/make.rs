@@ -4,9 +4,10 @@ use super::{
     CERTIFICATE_FORMAT, Certificate, Claim, Claims, ContractionClaim, Form, InputRange, Origin, Refusal,
     RegionClaim, Solver, Source, StabilityClaim, System, derive,
 };
+use crate::region::normalised;
 use crate::{
     Contraction, Field, Limits, StabilityVerdict, Verdict, best_contraction, cheap, equilibria,
-    largest_region, region, stability,
+    largest_region, region, stability, stability_of_contraction,
 };
 
 /// What is to be certified.
@@ -81,7 +82,7 @@ impl Certificate {
         let regions =
             if proof.is_none() { regions(subject, effort, &system, &mut remarks) } else { Vec::new() };
         let claims = Claims {
-            stability: stability_of(field, effort)?,
+            stability: stability_of(field, proof.as_ref(), effort)?,
             cheap: cheap(field),
             steps: derive::steps(&system, field, proof.as_ref()),
             contraction,
@@ -125,7 +126,7 @@ fn contraction(
     let mut best = None;
     if let Some(known) = subject.known {
         let proof = Contraction { rate: known.rate * (1.0 - BELOW_CONSTRUCTION), ..known.clone() };
-        match derive::contraction(system, field, &proof, Source::Construction) {
+        match derive::contraction(system, field, &normalised(proof), Source::Construction) {
             Ok((claim, _)) => best = Some(claim),
             Err(problem) => remarks.push(format!("the proof by construction does not hold: {problem}")),
         }
@@ -137,7 +138,7 @@ fn contraction(
     }
     match best_contraction(field, effort.limits) {
         Verdict::Certified(proof) => {
-            let claim = derive::contraction(system, field, &proof, Source::Search)?.0;
+            let claim = derive::contraction(system, field, &normalised(proof), Source::Search)?.0;
             Ok(Claim::Certified(best.filter(|best| best.rate >= claim.rate).unwrap_or(claim)))
         }
         Verdict::NotCertified { margin, sure } => Ok(best.map_or_else(
@@ -157,10 +158,18 @@ fn contraction(
     }
 }
 
-fn stability_of(field: &Field, effort: &Effort) -> Result<Claim<StabilityClaim>, String> {
+/// What follows from a contraction first; the search finds more only where there is none.
+fn stability_of(
+    field: &Field,
+    contraction: Option<&Contraction>,
+    effort: &Effort,
+) -> Result<Claim<StabilityClaim>, String> {
     if !effort.stability {
         let reason = "it was not looked for".to_string();
         return Ok(Claim::NotCertified(Refusal { margin: None, sure: false, reason }));
+    }
+    if let Some(proof) = contraction.and_then(|proof| stability_of_contraction(field, proof)) {
+        return Ok(Claim::Certified(derive::stability(field, &proof)?.0));
     }
     if let Some(refusal) = too_large(field, effort.largest) {
         return Ok(Claim::NotCertified(refusal));
