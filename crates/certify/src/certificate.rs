@@ -119,7 +119,7 @@ pub struct ContractionClaim {
     pub source: Source,
     /// The rate `c`.
     pub rate: f64,
-    /// `P`, row after row.
+    /// `P`, row after row, made so that its least eigenvalue is one: its norm is no less than the Euclidean one.
     pub metric: Vec<Vec<f64>>,
     /// `Γ`.
     pub multipliers: Vec<f64>,

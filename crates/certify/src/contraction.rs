@@ -52,6 +52,8 @@ impl Default for Limits {
 const MARGIN: f64 = 1e-9;
 /// An eigenvalue of the metric below this share of the largest is rounding.
 const ROUNDING: f64 = 1e-12;
+/// The block that the search for the best rate adds.
+const TRUST: usize = 3;
 /// Rounds of the search for the best rate, and how much the weight of the rate grows in each.
 const ROUNDS: usize = 80;
 const GROWTH: f64 = 4.0;
@@ -92,8 +94,9 @@ fn feasible(field: &Stacked, rate: f64, limits: Limits) -> End {
 /// Nemirovski, Interior-Point Polynomial Algorithms in Convex Programming, 1994, treat such problems).
 fn climb(field: &Stacked, mut point: Point, limits: Limits) -> Contraction {
     let n = field.linear.nrows();
-    scale_up(&mut point, limits);
+    scale_up(field, &mut point, limits);
     let mut program = program(field, limits);
+    program.blocks.push(limit(Mat::zeros(n, n), -0.5));
     let ceiling = ceiling(field);
     let mut best = raised(field, proof_at(&point, 0.0));
     let size = ceiling.abs().max(best.rate.abs()).max(f64::MIN_POSITIVE);
@@ -103,15 +106,11 @@ fn climb(field: &Stacked, mut point: Point, limits: Limits) -> Contraction {
     for _ in 0..ROUNDS {
         point.s = 0.0;
         let unit = symmetrised(&point.matrices[0]);
-        let shift =
-            Mat::from_fn(
-                field.rows(),
-                field.rows(),
-                |i, j| {
-                    if i < n && j < n { 2.0 * unit[(i, j)] } else { 0.0 }
-                },
-            );
+        let mut shift = Mat::zeros(field.rows(), field.rows());
+        shift.submatrix_mut(0, 0, n, n).copy_from(&unit * Scale(2.0));
         aim(&mut program, field, reference, shift);
+        // A metric that is merely larger gains nothing but a lower `s`, so it must not grow much at once.
+        program.blocks[TRUST].constant = unit * Scale(2.0);
         let Some(decrement) = program.centre(&mut point, weight, f64::NEG_INFINITY) else { break };
         let proof = raised(field, proof_at(&point, reference));
         let gain = proof.rate - reference;
@@ -124,8 +123,8 @@ fn climb(field: &Stacked, mut point: Point, limits: Limits) -> Contraction {
         if left <= limits.precision * best.rate.max(1e-3 * size) || reference + left < -1e-3 * size {
             break;
         }
-        // Where the new unit of `s` leaves the point as central as it was, unless it is not feasible there.
-        reference += if -point.s < 0.95 * gain { -point.s } else { 0.9 * gain };
+        // Where the new unit of `s` leaves the point as central as it was, but not beyond what it proves.
+        reference += (-point.s).min(gain - 0.05 * gain.abs());
         // While the metric still moves, a gap that is smaller than what that gains is no use.
         if -point.s < 2.0 * gap {
             weight *= GROWTH;
@@ -136,10 +135,11 @@ fn climb(field: &Stacked, mut point: Point, limits: Limits) -> Contraction {
 
 /// A multiple of a proof is one. The larger it is, the less can be gained by making it larger still, which `s` would take for
 /// a gain in rate.
-fn scale_up(point: &mut Point, limits: Limits) {
+fn scale_up(field: &Stacked, point: &mut Point, limits: Limits) {
     let largest = extremes(&point.matrices[0]).map_or(f64::INFINITY, |[_, largest]| largest);
-    let multiplier = point.numbers.iter().copied().fold(0.0, f64::max);
-    let by = 0.5 * (limits.condition / largest).min(highest(limits) / multiplier);
+    let room = |(k, x): (usize, &f64)| highest(field, k, limits) / x;
+    let room = point.numbers.iter().enumerate().map(room).fold(limits.condition / largest, f64::min);
+    let by = 0.5 * room;
     if by > 1.0 {
         point.matrices[0] = &point.matrices[0] * Scale(by);
         point.numbers.iter_mut().for_each(|x| *x *= by);
@@ -147,8 +147,10 @@ fn scale_up(point: &mut Point, limits: Limits) {
 }
 
 /// At the very best rate the matrix is singular; a little below it the proof is strict. How little depends on the sizes of
-/// metric and multipliers.
-fn backed_off(field: &Stacked, best: Contraction) -> Verdict {
+/// metric and multipliers, of which none may drown in the rounding of the others.
+fn backed_off(field: &Stacked, mut best: Contraction) -> Verdict {
+    let least = 4.0 * MARGIN * frobenius(&inequality(field, &best.metric, &best.multipliers, best.rate));
+    best.multipliers.iter_mut().for_each(|x| *x = x.max(least));
     let mut share = 1e-6;
     while share < 1.0 {
         let proof = Contraction { rate: best.rate * (1.0 - share), ..best.clone() };
@@ -295,16 +297,9 @@ fn program(field: &Stacked, limits: Limits) -> Program {
             if i < n { -field.slopes[k][which] * field.inner[(k, i)] } else { f64::from(i == n + k) }
         })
     };
-    let plain = |by: f64| Some(Between { variable: 0, left: Mat::identity(n, n), right: diagonal(n, by) });
-    let limit = |constant: f64, by: f64| Block {
-        constant: diagonal(n, constant),
-        shift: None,
-        matrix: plain(by),
-        numbers: None,
-    };
     Program {
         sizes: vec![n],
-        bounds: vec![[0.0, highest(limits)]; units],
+        bounds: (0..units).map(|k| [0.0, highest(field, k, limits)]).collect(),
         blocks: vec![
             Block {
                 constant: Mat::zeros(rows, rows),
@@ -312,10 +307,17 @@ fn program(field: &Stacked, limits: Limits) -> Program {
                 matrix: None,
                 numbers: Some([with_slope(1), with_slope(0)]),
             },
-            limit(-1.0, 0.5),
-            limit(limits.condition, -0.5),
+            limit(diagonal(n, -1.0), 0.5),
+            limit(diagonal(n, limits.condition), -0.5),
         ],
     }
+}
+
+/// `constant + 2·by·P`.
+fn limit(constant: Mat<f64>, by: f64) -> Block {
+    let n = constant.nrows();
+    let matrix = Some(Between { variable: 0, left: Mat::identity(n, n), right: diagonal(n, by) });
+    Block { constant, shift: None, matrix, numbers: None }
 }
 
 /// Sets the rate of the inequality, and what `s` is multiplied by.
@@ -328,9 +330,20 @@ fn aim(program: &mut Program, field: &Stacked, rate: f64, shift: Mat<f64>) {
     program.blocks[0].shift = Some(shift);
 }
 
-/// The largest multiplier.
-fn highest(limits: Limits) -> f64 {
-    10.0 * limits.condition
+/// The largest multiplier of a unit: ten times what balances it where the metric is largest.
+fn highest(field: &Stacked, unit: usize, limits: Limits) -> f64 {
+    10.0 * limits.condition * balance(field, unit)
+}
+
+/// The multiplier that damps a unit least where the metric is one; any number where it has no part.
+fn balance(field: &Stacked, unit: usize) -> f64 {
+    let n = field.linear.nrows();
+    let length = |of: &dyn Fn(usize) -> f64| (0..n).map(|i| of(i) * of(i)).sum::<f64>().sqrt();
+    let [low, high] = field.slopes[unit];
+    let outer = length(&|i| field.outer[(i, unit)]);
+    let inner = length(&|i| field.inner[(unit, i)]) * high.abs().max(low.abs());
+    let balance = outer / inner;
+    if balance.is_finite() && balance > 0.0 { balance } else { 1.0 }
 }
 
 /// A multiple of the identity, the multipliers that damp least for it, and `s` above what they need.
@@ -338,16 +351,7 @@ fn starting_point(field: &Stacked, rate: f64, limits: Limits) -> Point {
     let (n, units) = (field.linear.nrows(), field.slopes.len());
     let size = 2.0_f64.min(0.5 * (1.0 + limits.condition));
     let metric = diagonal(n, size);
-    let length = |of: &dyn Fn(usize) -> f64| (0..n).map(|i| of(i) * of(i)).sum::<f64>().sqrt();
-    let multipliers: Vec<f64> = (0..units)
-        .map(|k| {
-            let (outer, inner) = (
-                length(&|i| size * field.outer[(i, k)]),
-                length(&|i| field.inner[(k, i)] * field.slopes[k][1]),
-            );
-            (outer / inner.max(1e-12)).clamp(1e-2, 0.1 * highest(limits))
-        })
-        .collect();
+    let multipliers: Vec<f64> = (0..units).map(|k| size * balance(field, k)).collect();
     let matrix = inequality(field, &metric, &multipliers, rate);
     let greatest = extremes(&matrix).map_or_else(|_| frobenius(&matrix), |[_, greatest]| greatest);
     Point { matrices: vec![metric], numbers: multipliers, s: greatest + 1.0 + 0.1 * greatest.abs() }

@@ -301,7 +301,10 @@ impl Field {
         for term in &self.terms {
             for k in 0..term.bias.len() {
                 let unit = stacked.slopes.len();
-                for i in 0..n {
+                // A unit that sees nothing is constant, one that moves nothing is lost; neither has a part in anything.
+                let has_part =
+                    (0..n).any(|i| term.inner[(k, i)] != 0.0) && (0..n).any(|i| term.outer[(i, k)] != 0.0);
+                for i in (0..n).filter(|_| has_part) {
                     stacked.outer[(i, unit)] = term.outer[(i, k)];
                     stacked.inner[(unit, i)] = term.inner[(k, i)];
                 }

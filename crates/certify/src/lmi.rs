@@ -59,7 +59,7 @@ pub(crate) enum End {
 }
 
 /// Newton steps for one weight of the barrier, and weights.
-const STEPS: usize = 60;
+const STEPS: usize = 200;
 const WEIGHTS: usize = 40;
 /// How much the weight of `s` grows.
 const GROWTH: f64 = 8.0;
@@ -311,9 +311,8 @@ impl System {
             each_pair(n, |k, l, col| {
                 // Of the symmetric unit of a diagonal entry both halves are one.
                 let twice = if k == l { 1.0 } else { 2.0 };
-                let [(xk, wk), (xl, wl)] = [k, l].map(|k| (slice(x, k), slice(w, k)));
-                let column = self.curvature.col_mut(offset + col).try_as_col_major_mut();
-                let Some(column) = column.map(|column| column.as_slice_mut()) else { return };
+                let [(xk, wk), (xl, wl)] = [k, l].map(|k| (x.col_as_slice(k), w.col_as_slice(k)));
+                let column = self.curvature.col_as_slice_mut(offset + col);
                 // Only the lower triangle is kept.
                 for j in l..n {
                     let [to_wl, to_xk, to_wk, to_xl] = [xk[j], wl[j], xl[j], wk[j]].map(|x| twice * x);
@@ -330,11 +329,6 @@ impl System {
             });
         }
     }
-}
-
-/// A column.
-fn slice(matrix: &Mat<f64>, k: usize) -> &[f64] {
-    matrix.col_as_slice(k)
 }
 
 /// The weighted gap of a point at some distance from the centre, for a barrier of this parameter.

@@ -193,7 +193,7 @@ fn slopes_in(field: &Field, centre: &[f64], radius: f64, metric: &Mat<f64>) -> O
 }
 
 /// The same proof with a metric whose least eigenvalue is one.
-fn normalised(mut proof: Contraction) -> Contraction {
+pub(crate) fn normalised(mut proof: Contraction) -> Contraction {
     let least = extremes(&proof.metric).map_or(1.0, |[least, _]| least);
     let n = proof.metric.nrows();
     proof.metric = Mat::from_fn(n, n, |i, j| proof.metric[(i, j)] / least);

@@ -6,10 +6,11 @@
 
 use faer::Mat;
 
-use crate::Field;
-use crate::dense::{diagonal, eigenvalues, frobenius, symmetrised};
+use crate::dense::{diagonal, eigenvalues, extremes, frobenius, symmetrised};
 use crate::field::Stacked;
 use crate::lmi::{Between, Block, End, Point, Program};
+use crate::region::normalised;
+use crate::{Contraction, Field};
 
 /// What proves stability.
 #[derive(Debug, Clone)]
@@ -67,6 +68,28 @@ pub fn stability(field: &Field) -> StabilityVerdict {
         End::NoneBelow(margin) => StabilityVerdict::NotCertified { margin, sure: true },
         End::Undecided(point) => StabilityVerdict::NotCertified { margin: point.s, sure: false },
     }
+}
+
+/// A proof of stability that follows from one of contraction: `xᵀPx` falls along all solutions, with the contraction's
+/// multipliers for the sectors, and an input is outweighed by `Φ ⪰ P²/(cP)` (FORMULAS §6.3). None when rounding is in the way.
+///
+/// # Panics
+/// When [`Field::check`] finds something.
+#[must_use]
+pub fn stability_of_contraction(field: &Field, proof: &Contraction) -> Option<Stability> {
+    field.assert_sound();
+    let proof = normalised(proof.clone());
+    let (n, units) = (field.dim(), field.units());
+    let [_, largest] = extremes(&proof.metric).ok()?;
+    // Of `2cP ⪰ 2c` a quarter is shown as dissipation, and half is left for the input.
+    let stability = Stability {
+        metric: proof.metric,
+        integrals: vec![0.0; units],
+        multipliers: [vec![0.0; units], vec![0.0; units], proof.multipliers],
+        dissipation: vec![0.5 * proof.rate; n],
+        gain: vec![largest * largest / proof.rate; n],
+    };
+    verify_stability(field, &stability).is_ok().then_some(stability)
 }
 
 /// Checks a proof by itself.

@@ -144,6 +144,35 @@ fn random(n: usize, units: usize, seed: u64) -> Field {
     field(linear, outer, inner, Function::Tanh)
 }
 
+#[test]
+fn units_without_a_part_change_nothing() {
+    // As a head before its training: no way back from the units, one of which sees nothing.
+    let quiet = || field(diagonal(3, -0.25), Mat::zeros(3, 4), Mat::zeros(4, 3), Function::Tanh);
+    let mut seeing = quiet();
+    seeing.terms[0].inner = Mat::from_fn(4, 3, |k, i| if k == 0 { 0.0 } else { (k + i) as f64 });
+    let mut acting = quiet();
+    acting.terms[0].outer = Mat::from_fn(3, 4, |i, k| (k + i) as f64);
+    let mut nearly = seeing.clone();
+    nearly.terms[0].outer = Mat::from_fn(3, 4, |_, _| 1e-10);
+    for field in [quiet(), seeing, acting, nearly, Field { linear: diagonal(3, -0.25), terms: vec![] }] {
+        close(rate(&field, Limits::default()), 0.25);
+    }
+}
+
+#[test]
+fn the_best_rate_does_not_depend_on_units() {
+    let plain = random(3, 5, 9);
+    let expected = rate(&plain, Limits::default());
+    for unit in [1e-3, 1e3] {
+        // Another unit of time.
+        let mut scaled = plain.clone();
+        scaled.linear = &plain.linear * faer::Scale(unit);
+        scaled.terms[0].outer = &plain.terms[0].outer * faer::Scale(unit);
+        let found = rate(&scaled, Limits::default());
+        assert!((found / unit - expected).abs() < 1e-4 * expected, "{unit}: {found} {expected}");
+    }
+}
+
 /// The derivative of `|z|²_P / 2` along the difference of two solutions, divided by `|z|²_P`: at most minus the rate.
 fn worst_growth(field: &Field, metric: &Mat<f64>, noise: &mut Noise) -> f64 {
     let n = field.dim();
@@ -166,8 +195,12 @@ fn worst_growth(field: &Field, metric: &Mat<f64>, noise: &mut Noise) -> f64 {
     worst
 }
 
+fn diagonal(n: usize, by: f64) -> Mat<f64> {
+    Mat::from_fn(n, n, |i, j| if i == j { by } else { 0.0 })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn differences_of_solutions_shrink_as_fast_as_is_proved(n in 1usize..=5, units in 1usize..=6, seed: u64) {
@@ -185,5 +218,33 @@ proptest! {
         }
         let growth = worst_growth(&field, &Mat::identity(n, n), &mut Noise::new(seed ^ 2));
         prop_assert!(growth <= -quick.euclidean + 1e-9);
+    }
+
+    #[test]
+    fn no_rate_above_the_best_has_a_proof(
+        n in 1usize..=5, units in 0usize..=6, decay in 0.0..4.0, exponent in -3i32..=3, seed: u64,
+    ) {
+        let mut noise = Noise::new(seed);
+        let mut draw = |rows: usize, cols: usize, scale: f64| {
+            let draws = noise.normals(rows * cols);
+            Mat::from_fn(rows, cols, |i, j| scale * draws[i * cols + j])
+        };
+        let unit = 10.0_f64.powi(exponent);
+        let linear = (draw(n, n, 0.5) - diagonal(n, decay)) * faer::Scale(unit);
+        // The same field in another unit of time and with other sizes inside and outside of the functions.
+        let (outer, inner) = (draw(n, units, 0.7 * unit * unit.sqrt()), draw(units, n, 0.7 / unit.sqrt()));
+        let field = field(linear, outer, inner, Function::Tanh);
+        let limits = Limits { precision: 1e-4, ..Limits::default() };
+        match best_contraction(&field, limits) {
+            Verdict::Certified(proof) => {
+                verify(&field, &proof).unwrap();
+                let above = contraction(&field, proof.rate * 1.002 + 1e-3 * unit, limits);
+                prop_assert!(matches!(above, Verdict::NotCertified { .. }), "{} {above:?}", proof.rate);
+            }
+            Verdict::NotCertified { .. } => {
+                let above = contraction(&field, 1e-3 * unit, limits);
+                prop_assert!(matches!(above, Verdict::NotCertified { .. }), "{above:?}");
+            }
+        }
     }
 }

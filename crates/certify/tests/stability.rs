@@ -3,7 +3,10 @@
 
 use faer::Mat;
 use proptest::prelude::*;
-use thalweg_certify::{Field, Function, Stability, StabilityVerdict, Term, stability, verify_stability};
+use thalweg_certify::{
+    Contraction, Field, Function, Limits, Stability, StabilityVerdict, Term, Verdict, best_contraction,
+    stability, stability_of_contraction, verify_stability,
+};
 use thalweg_noise::Noise;
 
 fn rows<const N: usize, const M: usize>(values: [[f64; M]; N]) -> Mat<f64> {
@@ -40,6 +43,25 @@ fn fields_that_come_to_rest() {
     certified(&Field { linear: rows([[-1.0, 3.0], [0.0, -1.0]]), terms: vec![] });
     // Diagonally stable, without any linear decay.
     certified(&field(Mat::zeros(2, 2), rows([[-1.0, 2.0], [-2.0, -1.0]]), LEAKY));
+}
+
+#[test]
+fn what_contracts_is_stable() {
+    let shear = Field { linear: rows([[-1.0, 3.0], [0.0, -1.0]]), terms: vec![] };
+    let relu = field(rows([[-1.0]]), rows([[0.9]]), Function::Relu);
+    let silu = field(rows([[-1.0, 0.5], [-0.5, -2.0]]), rows([[0.3, 0.1], [0.2, -0.7]]), Function::Silu);
+    for field in [shear, relu, silu] {
+        let Verdict::Certified(proof) = best_contraction(&field, Limits::default()) else {
+            panic!("{field:?}")
+        };
+        // Near the best rate nothing is left for the margin.
+        let proof = Contraction { rate: 0.9 * proof.rate, ..proof };
+        verify_stability(&field, &stability_of_contraction(&field, &proof).unwrap()).unwrap();
+    }
+    // A proof of another field is none of this one.
+    let two = field(rows([[-1.0]]), rows([[2.0]]), Function::Tanh);
+    let proof = Contraction { rate: 0.6, metric: rows([[1.0]]), multipliers: vec![0.4] };
+    assert!(stability_of_contraction(&two, &proof).is_none());
 }
 
 #[test]

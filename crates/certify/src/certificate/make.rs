@@ -4,9 +4,10 @@ use super::{
     CERTIFICATE_FORMAT, Certificate, Claim, Claims, ContractionClaim, Form, InputRange, Origin, Refusal,
     RegionClaim, Solver, Source, StabilityClaim, System, derive,
 };
+use crate::region::normalised;
 use crate::{
     Contraction, Field, Limits, StabilityVerdict, Verdict, best_contraction, cheap, equilibria,
-    largest_region, region, stability,
+    largest_region, region, stability, stability_of_contraction,
 };
 
 /// What is to be certified.
@@ -37,7 +38,8 @@ pub struct Effort {
     pub limits: Limits,
     /// Whether input-to-state stability is looked for.
     pub stability: bool,
-    /// Fields with more coordinates and units than this, taken together, are not searched.
+    /// Fields with more coordinates and units than this, taken together, are not searched; with more than a third of it they
+    /// are not searched for regions.
     pub largest: usize,
 }
 
@@ -50,6 +52,8 @@ impl Default for Effort {
 
 /// A field that is made to contract at the rate `c` has a singular inequality there.
 const BELOW_CONSTRUCTION: f64 = 1e-3;
+/// The largest region takes a hundred searches, each of which takes time with more than the fourth power of the size.
+const SEARCHES: usize = 3;
 /// The radius of a second region around each equilibrium, as a share of the largest.
 const INNER: f64 = 0.75;
 /// Regions around more equilibria than this say little.
@@ -78,7 +82,7 @@ impl Certificate {
         let regions =
             if proof.is_none() { regions(subject, effort, &system, &mut remarks) } else { Vec::new() };
         let claims = Claims {
-            stability: stability_of(field, effort)?,
+            stability: stability_of(field, proof.as_ref(), effort)?,
             cheap: cheap(field),
             steps: derive::steps(&system, field, proof.as_ref()),
             contraction,
@@ -97,16 +101,16 @@ impl Certificate {
     }
 }
 
-fn too_large(field: &Field, effort: &Effort) -> Option<Refusal> {
+fn too_large(field: &Field, largest: usize) -> Option<Refusal> {
     let size = field.dim() + field.units();
-    (size > effort.largest).then(|| Refusal {
+    (size > largest).then(|| Refusal {
         margin: None,
         sure: false,
         reason: format!(
             "{} coordinates and {} units are too many for the search, which stops at {} together",
             field.dim(),
             field.units(),
-            effort.largest
+            largest
         ),
     })
 }
@@ -122,19 +126,19 @@ fn contraction(
     let mut best = None;
     if let Some(known) = subject.known {
         let proof = Contraction { rate: known.rate * (1.0 - BELOW_CONSTRUCTION), ..known.clone() };
-        match derive::contraction(system, field, &proof, Source::Construction) {
+        match derive::contraction(system, field, &normalised(proof), Source::Construction) {
             Ok((claim, _)) => best = Some(claim),
             Err(problem) => remarks.push(format!("the proof by construction does not hold: {problem}")),
         }
     }
-    if let Some(refusal) = too_large(field, effort) {
+    if let Some(refusal) = too_large(field, effort.largest) {
         let Some(best) = best else { return Ok(Claim::NotCertified(refusal)) };
         remarks.push(format!("{}; the rate is the one by construction", refusal.reason));
         return Ok(Claim::Certified(best));
     }
     match best_contraction(field, effort.limits) {
         Verdict::Certified(proof) => {
-            let claim = derive::contraction(system, field, &proof, Source::Search)?.0;
+            let claim = derive::contraction(system, field, &normalised(proof), Source::Search)?.0;
             Ok(Claim::Certified(best.filter(|best| best.rate >= claim.rate).unwrap_or(claim)))
         }
         Verdict::NotCertified { margin, sure } => Ok(best.map_or_else(
@@ -154,12 +158,20 @@ fn contraction(
     }
 }
 
-fn stability_of(field: &Field, effort: &Effort) -> Result<Claim<StabilityClaim>, String> {
+/// What follows from a contraction first; the search finds more only where there is none.
+fn stability_of(
+    field: &Field,
+    contraction: Option<&Contraction>,
+    effort: &Effort,
+) -> Result<Claim<StabilityClaim>, String> {
     if !effort.stability {
         let reason = "it was not looked for".to_string();
         return Ok(Claim::NotCertified(Refusal { margin: None, sure: false, reason }));
     }
-    if let Some(refusal) = too_large(field, effort) {
+    if let Some(proof) = contraction.and_then(|proof| stability_of_contraction(field, proof)) {
+        return Ok(Claim::Certified(derive::stability(field, &proof)?.0));
+    }
+    if let Some(refusal) = too_large(field, effort.largest) {
         return Ok(Claim::NotCertified(refusal));
     }
     match stability(field) {
@@ -182,7 +194,11 @@ fn regions(
     remarks: &mut Vec<String>,
 ) -> Vec<RegionClaim> {
     let field = subject.field;
-    if subject.starts.is_empty() || too_large(field, effort).is_some() {
+    if subject.starts.is_empty() {
+        return Vec::new();
+    }
+    if let Some(refusal) = too_large(field, effort.largest / SEARCHES) {
+        remarks.push(format!("no regions: {}", refusal.reason));
         return Vec::new();
     }
     if subject.form == Form::Anchored {

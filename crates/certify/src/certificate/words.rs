@@ -23,7 +23,10 @@ impl Certificate {
                     Form::Equilibrium => "end in a ball around the origin, and those that start in it stay",
                     Form::Anchored => "stay in a ball around their anchor",
                 };
-                lines.push(format!("Solutions {from}; its radius in that norm is {:.4}.", claim.radius));
+                lines.push(format!(
+                    "Solutions {from}; its radius in that norm is {:.4}, and no more in the Euclidean norm.",
+                    claim.radius
+                ));
             }
             Claim::NotCertified(refusal) => lines.push(refused("Contraction", refusal)),
         }
