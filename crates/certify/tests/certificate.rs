@@ -379,3 +379,30 @@ fn what_is_no_certificate_is_refused_in_words() {
         broken(&|certificate| certificate.claims.cheap.weighted_maximum.weights.clear()).contains("weights")
     );
 }
+
+/// What lies between two numbers is a constant where they are one, and a bound where they are opposite.
+#[test]
+fn inputs_between_two_ends_are_those_of_the_other_spellings() {
+    let (field, _) = constructed(3, 4, 0.5);
+    let radius = |input: InputRange| {
+        let certificate = Certificate::of(&Subject { input, ..subject(&field) }, &Effort::default()).unwrap();
+        Certificate::check(&certificate.text()).unwrap();
+        certificate.claims.contraction.certified().unwrap().radius
+    };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12 * (1.0 + b), "{a}, {b}");
+    let constant = vec![0.3, -0.1, 0.2];
+    close(
+        radius(InputRange::Between { low: constant.clone(), high: constant.clone() }),
+        radius(InputRange::Constant(constant)),
+    );
+    close(
+        radius(InputRange::Between { low: vec![-0.4; 3], high: vec![0.4; 3] }),
+        radius(InputRange::Bound(0.4)),
+    );
+    let refused = |low: Vec<f64>, high: Vec<f64>| {
+        let input = InputRange::Between { low, high };
+        Certificate::of(&Subject { input, ..subject(&field) }, &Effort::default()).unwrap_err()
+    };
+    assert!(refused(vec![0.0; 3], vec![0.0; 2]).contains("ends"));
+    assert!(refused(vec![0.1; 3], vec![0.0; 3]).contains("order"));
+}

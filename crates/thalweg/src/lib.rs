@@ -87,13 +87,14 @@ pub use burn;
 /// From a recipe to a run, and from a run to samples, likelihoods, scores and a report.
 pub mod train {
     pub use thalweg_train::{
-        AverageConfig, Baseline, Best, BoundReport, BoundRequest, ConditionRequest, DataSummary,
-        EmbeddedRecipe, Ending, Equation, EvaluateConfig, EvaluateOptions, Evaluation, FirstStage,
-        FlowConfig, FlowField, FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look,
-        ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
-        ReadRecipe, Recipe, ReconstructionConfig, ResidualConfig, SampleRequest, Samples, Scaling, ScoreFile,
-        Session, Spread, Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories,
-        Truth, TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
+        AverageConfig, Baseline, Best, BoundReport, BoundRequest, CertifyFiles, CertifyReport,
+        CertifyRequest, Comparison, ConditionRequest, DataSummary, EmbeddedRecipe, Ending, Equation,
+        EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField, FromConfig,
+        GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, ObjectiveConfig, OptimizerConfig,
+        OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES, ReadRecipe, Recipe,
+        ReconstructionConfig, ResidualConfig, SampleRequest, Samples, Scaling, ScoreFile, Session, Spread,
+        Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth,
+        TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
     };
 }
 
@@ -133,9 +134,12 @@ pub mod kernels {
 /// Proofs of stability and contraction for fields with a known structure.
 pub mod certify {
     pub use thalweg_certify::{
-        Cheap, Contraction, Field, Function, Input, Limits, NoRegion, Region, Stability, StabilityVerdict,
-        Term, Verdict, WeightedMaximum, best_contraction, cheap, contraction, extremes_of_metric, region,
-        stability, verify, verify_stability,
+        Bounds, CERTIFICATE_FORMAT, Certificate, Cheap, Claim, Claims, Contraction, ContractionClaim, Effort,
+        Field, Finding, Form, Function, Input, InputRange, Limits, Method, NoRegion, Origin, Refusal, Region,
+        RegionClaim, Solver, Source, Stability, StabilityClaim, StabilityVerdict, StepsClaim, Subject,
+        System, Term, TermRecord, Verdict, WeightedMaximum, best_contraction, cheap, contraction, equilibria,
+        extremes_of_metric, largest_region, lipschitz, region, stability, stability_of_contraction, verify,
+        verify_region, verify_stability,
     };
 }
 

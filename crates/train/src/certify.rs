@@ -119,9 +119,10 @@ impl TrainedFlow {
             },
             horizon: stage.duration,
             solver: solver_of(stage),
-            input: InputRange::Bound(
-                structure.offset.iter().flatten().fold(0.0, |most: f64, x| most.max(x.abs())),
-            ),
+            input: InputRange::Between {
+                low: structure.offset.iter().map(|[low, _]| *low).collect(),
+                high: structure.offset.iter().map(|[_, high]| *high).collect(),
+            },
             known: known.as_ref(),
             starts: &starts,
         };

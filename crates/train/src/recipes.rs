@@ -40,6 +40,8 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "few-steps",
     "fine-tuning",
     "debiased",
+    "free-stage",
+    "contracting",
     "tree",
     "rose",
     "kin8nm",

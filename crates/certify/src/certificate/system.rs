@@ -75,6 +75,13 @@ pub enum InputRange {
     Constant(Vec<f64>),
     /// Anything, at any time, whose coordinates are at most this in absolute value.
     Bound(f64),
+    /// Anything, at any time, with coordinates between these.
+    Between {
+        /// The least value of each coordinate.
+        low: Vec<f64>,
+        /// The greatest.
+        high: Vec<f64>,
+    },
 }
 
 impl System {
@@ -144,6 +151,16 @@ impl System {
                     return Err(format!("the input has the bound {bound}"));
                 }
             }
+            InputRange::Between { low, high } => {
+                let n = self.linear.len();
+                if low.len() != n || high.len() != n {
+                    return Err(format!("the input has {} and {} ends", low.len(), high.len()));
+                }
+                let ordered = |(a, b): (&f64, &f64)| a.is_finite() && b.is_finite() && a <= b;
+                if !low.iter().zip(high).all(ordered) {
+                    return Err("the input has ends that are not in order".to_string());
+                }
+            }
         }
         Ok(())
     }
@@ -163,14 +180,16 @@ impl System {
             rows(std::slice::from_ref(&term.bias));
         }
         rows(&[vec![self.horizon]]);
-        if let InputRange::Constant(input) = &self.input {
-            rows(std::slice::from_ref(input));
+        match &self.input {
+            InputRange::Constant(input) => rows(std::slice::from_ref(input)),
+            InputRange::Between { low, high } => rows(&[low.clone(), high.clone()]),
+            InputRange::Bound(_) => {}
         }
         // Names and what else has no rows, by their spelling.
         let functions: Vec<Function> = self.terms.iter().map(|term| term.function).collect();
         let bound = match self.input {
             InputRange::Bound(bound) => Some(bound),
-            InputRange::Constant(_) => None,
+            InputRange::Constant(_) | InputRange::Between { .. } => None,
         };
         fingerprint.bytes(super::json::fingerprint(&(functions, self.form, &self.solver, bound)).as_bytes());
         fingerprint.text()
@@ -178,11 +197,22 @@ impl System {
 
     /// The middle of what the input may be, and how far it may be from there in the Euclidean norm.
     pub(super) fn with_input<T>(&self, action: impl FnOnce(Input<'_>) -> T) -> T {
+        let [middle, reach] = self.middle_and_reach();
+        let deviation = reach.iter().map(|x| x * x).sum::<f64>().sqrt();
+        action(Input { value: &middle, deviation })
+    }
+
+    /// The middle of the input and how far each of its coordinates may be from there.
+    fn middle_and_reach(&self) -> [Vec<f64>; 2] {
         let n = self.linear.len();
         match &self.input {
-            InputRange::Constant(input) => action(Input { value: input, deviation: 0.0 }),
-            InputRange::Bound(bound) => {
-                action(Input { value: &vec![0.0; n], deviation: bound * (n as f64).sqrt() })
+            InputRange::Constant(input) => [input.clone(), vec![0.0; n]],
+            InputRange::Bound(bound) => [vec![0.0; n], vec![*bound; n]],
+            InputRange::Between { low, high } => {
+                let ends = || low.iter().zip(high);
+                // Beyond what the halves are rounded by.
+                let reach = |(a, b): (&f64, &f64)| 0.5 * (b - a) + 1e-15 * (a.abs() + b.abs());
+                [ends().map(|(a, b)| 0.5 * (a + b)).collect(), ends().map(reach).collect()]
             }
         }
     }
@@ -200,14 +230,11 @@ impl System {
             Form::Equilibrium => field.value(&zero, &zero),
             Form::Anchored => zero,
         };
-        match &self.input {
-            InputRange::Constant(input) => {
-                norm(&at_origin.iter().zip(input).map(|(a, b)| a + b).collect::<Vec<_>>())
-            }
-            InputRange::Bound(bound) => {
-                let entries: f64 = (0..n).flat_map(|j| (0..n).map(move |i| metric[(i, j)].abs())).sum();
-                norm(&at_origin) + bound * entries.min(n as f64 * largest).sqrt()
-            }
-        }
+        let [middle, reach] = self.middle_and_reach();
+        let pushed: Vec<f64> = at_origin.iter().zip(&middle).map(|(a, b)| a + b).collect();
+        let entries: f64 =
+            (0..n).map(|j| (0..n).map(|i| reach[i] * metric[(i, j)].abs() * reach[j]).sum::<f64>()).sum();
+        let square: f64 = reach.iter().map(|x| x * x).sum();
+        norm(&pushed) + entries.min(largest * square).sqrt()
     }
 }

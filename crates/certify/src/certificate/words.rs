@@ -24,8 +24,9 @@ impl Certificate {
                     Form::Anchored => "stay in a ball around their anchor",
                 };
                 lines.push(format!(
-                    "Solutions {from}; its radius in that norm is {:.4}, and no more in the Euclidean norm.",
-                    claim.radius
+                    "Solutions {from}; its radius in that norm is {:.4}, and in the Euclidean norm at most {:.4}.",
+                    claim.radius,
+                    claim.radius / claim.metric_eigenvalues[0].sqrt()
                 ));
             }
             Claim::NotCertified(refusal) => lines.push(refused("Contraction", refusal)),
