@@ -49,6 +49,7 @@ impl Outcome {
             "report": self.report,
             "scores": self.evaluation.scores,
             "base": self.evaluation.base.as_ref().map(|base| &base.scores),
+            "flow_alone": self.evaluation.flow_alone.as_ref().map(|alone| &alone.scores),
             "warnings": self.evaluation.warnings,
         })
     }

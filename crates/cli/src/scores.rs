@@ -3,34 +3,36 @@
 use thalweg_metrics::Score;
 use thalweg_train::Evaluation;
 
-/// The scores as aligned lines: name, value, standard error, floor, and before it was tuned, where it was.
+/// The scores as aligned lines: name, value, standard error, floor, and before it was tuned and without its second stage,
+/// where it was or has one.
 pub fn table(evaluation: &Evaluation) -> String {
-    let base = evaluation.base.as_ref().map(|base| &base.scores[..]);
-    lines(&evaluation.scores, base)
+    let mut beside: Vec<(&str, &[Score])> = Vec::new();
+    beside.extend(evaluation.base.as_ref().map(|base| ("before", &base.scores[..])));
+    beside.extend(evaluation.flow_alone.as_ref().map(|alone| ("flow alone", &alone.scores[..])));
+    lines(&evaluation.scores, &beside)
 }
 
-fn lines(scores: &[Score], base: Option<&[Score]>) -> String {
-    let mut rows = vec![["score", "value", "± error", "floor", "before"].map(String::from)];
+fn lines(scores: &[Score], beside: &[(&str, &[Score])]) -> String {
+    let headings =
+        ["score", "value", "± error", "floor"].into_iter().chain(beside.iter().map(|(name, _)| *name));
+    let mut rows: Vec<Vec<String>> = vec![headings.map(String::from).collect()];
     for score in scores {
         let or_blank = |value: Option<f64>| value.map(number).unwrap_or_default();
-        let before = base.and_then(|base| base.iter().find(|before| before.name == score.name));
-        rows.push([
-            score.name.clone(),
-            number(score.value),
-            or_blank(score.standard_error),
-            or_blank(score.floor),
-            or_blank(before.map(|before| before.value)),
-        ]);
-    }
-    if base.is_none() {
-        rows[0][4].clear();
+        let own =
+            [score.name.clone(), number(score.value), or_blank(score.standard_error), or_blank(score.floor)];
+        let others = beside.iter().map(|(_, others)| {
+            or_blank(others.iter().find(|other| other.name == score.name).map(|other| other.value))
+        });
+        rows.push(own.into_iter().chain(others).collect());
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3, 4].map(width);
-    let lines = rows.iter().map(|[name, value, error, floor, before]| {
-        let [w0, w1, w2, w3, w4] = widths;
-        let line = format!("{name:w0$}  {value:>w1$}  {error:>w2$}  {floor:>w3$}  {before:>w4$}");
-        line.trim_end().to_string()
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+            0 => format!("{cell:width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -75,11 +77,11 @@ mod tests {
         };
         let scores = [score("w2", Some(0.25)), score("variance_ratio", None)];
         assert_eq!(
-            lines(&scores, None),
+            lines(&scores, &[]),
             "score            value  ± error   floor\nw2              0.5000           0.2500\nvariance_ratio  0.5000"
         );
         assert_eq!(
-            lines(&scores[..1], Some(&scores[..1])),
+            lines(&scores[..1], &[("before", &scores[..1])]),
             "score   value  ± error   floor  before\nw2     0.5000           0.2500  0.5000"
         );
     }

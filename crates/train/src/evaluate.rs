@@ -50,9 +50,19 @@ pub struct Evaluation {
     pub truth: Truth,
     /// The same of the flow that this one was tuned from, if from any.
     pub base: Option<Baseline>,
+    /// The same of the flow without its second stage, if it has one and was tuned with it.
+    pub flow_alone: Option<Baseline>,
 }
 
-/// What the flow that another was tuned from makes of the same noise.
+impl Evaluation {
+    /// What stands beside the flow, each with a heading: the flow before it was tuned, and without its second stage.
+    pub fn beside(&self) -> impl Iterator<Item = (&'static str, &Baseline)> {
+        let headings = [("before tuning", &self.base), ("by the flow alone", &self.flow_alone)];
+        headings.into_iter().filter_map(|(heading, baseline)| Some((heading, baseline.as_ref()?)))
+    }
+}
+
+/// What another flow makes of the same noise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
     /// Its scores by the same solver, without likelihoods.
@@ -127,22 +137,24 @@ pub fn evaluate(
     if let Some(source) = &source {
         shared.motion(&mut tally, flow, source, samples.as_ref());
     }
-    let base = flow.base().zip(source).map(|(base, source)| {
-        let mut of_base = Tally::default();
-        let samples = shared.samples(&mut of_base, &base, &source);
-        shared.motion(&mut of_base, &base, &source, samples.as_ref());
-        let warnings =
-            of_base.warnings.into_iter().map(|warning| format!("of the flow before tuning, {warning}"));
-        tally.warnings.extend(warnings);
-        Baseline { scores: of_base.scores, samples }
-    });
+    let mut beside = |words: &str, other: Option<TrainedFlow>| {
+        other.zip(source.as_ref()).map(|(other, source)| {
+            let mut found = Tally::default();
+            let samples = shared.samples(&mut found, &other, source);
+            shared.motion(&mut found, &other, source, samples.as_ref());
+            tally.warnings.extend(found.warnings.into_iter().map(|warning| format!("{words}, {warning}")));
+            Baseline { scores: found.scores, samples }
+        })
+    };
+    let base = beside("of the flow before tuning", flow.base());
+    let flow_alone = beside("of the flow without its second stage", flow.without_second_stage());
 
     let truth = held_out.truth(dataset.normaliser());
     let Tally { scores, warnings } = tally;
     if scores.is_empty() {
         return Err(TrainError::solve("the evaluation", format!("not one score; {}", warnings.join("; "))));
     }
-    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth, base })
+    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth, base, flow_alone })
 }
 
 /// What all flows of one evaluation have in common.
@@ -189,6 +201,9 @@ pub struct ScoreFile {
     /// The scores of the flow that this one was tuned from, if from any, by the same solver from the same noise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base: Vec<Score>,
+    /// The scores without the second stage, if there is one and the flow was tuned with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flow_alone: Vec<Score>,
     /// What is missing, and what to know before trusting them.
     pub warnings: Vec<String>,
 }
@@ -235,8 +250,10 @@ pub fn write_scores(run: &RunDir, flow: &TrainedFlow, evaluation: &Evaluation) -
         data_fingerprint: flow.summary.fingerprint.clone(),
     };
     let (scores, warnings) = (evaluation.scores.clone(), evaluation.warnings.clone());
-    let base = evaluation.base.as_ref().map_or_else(Vec::new, |base| base.scores.clone());
-    Ok(run.write_scores(&ScoreFile { protocol, scores, base, warnings })?)
+    let of =
+        |baseline: &Option<Baseline>| baseline.as_ref().map_or_else(Vec::new, |found| found.scores.clone());
+    let (base, flow_alone) = (of(&evaluation.base), of(&evaluation.flow_alone));
+    Ok(run.write_scores(&ScoreFile { protocol, scores, base, flow_alone, warnings })?)
 }
 
 /// Scores and warnings so far.

@@ -13,7 +13,7 @@ use crate::error::TrainError;
 use crate::field::{FlowField, preconditioning};
 use crate::objective::{ObjectiveConfig, tensor_condition};
 use crate::recipe::Recipe;
-use crate::residual::ResidualConfig;
+use crate::residual::{FirstStage, ResidualConfig};
 use crate::stages::Stages;
 use crate::state::TrainState;
 use crate::summary::DataSummary;
@@ -158,6 +158,17 @@ impl TrainedFlow {
         let network = Stages::from(self.base.clone()?);
         let recipe = Recipe { residual: None, ..self.recipe.clone() };
         Some(Self { network, recipe, base: None, ..self.clone() })
+    }
+
+    /// The same flow without its second stage; none where there is none, or where that is the flow it started from.
+    #[must_use]
+    pub fn without_second_stage(&self) -> Option<Self> {
+        let (_, stage) = self.second_stage()?;
+        (stage.first == FirstStage::Tuned).then(|| {
+            let network = Stages::from(self.network().clone());
+            let recipe = Recipe { residual: None, ..self.recipe.clone() };
+            Self { network, recipe, base: None, ..self.clone() }
+        })
     }
 
     /// Whether it was tuned to a fixed number of steps, so that an accurate solve is not what it was tuned to.

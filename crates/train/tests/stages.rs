@@ -61,7 +61,13 @@ fn every_kind_improves_on_its_base_and_leaves_a_frozen_flow_as_it_was() {
         // Opened again it is the same flow.
         let (opened, _) = TrainedFlow::open(&session.run).unwrap();
         assert_eq!(samples(&opened), samples(&flow));
+        // A flow that was tuned too is shown without its second stage, one that was not is the base.
+        let alone = evaluation.flow_alone.as_ref();
+        assert_eq!(alone.is_some(), first == "tuned");
+        assert!(alone.is_none_or(|alone| score(&alone.scores, "nfe") == 3.0));
         write_report(&opened, &session.dataset, &evaluation, &session.run).unwrap();
+        let page = std::fs::read_to_string(session.run.report_path()).unwrap();
+        assert_eq!(page.contains("Samples by the flow alone"), first == "tuned");
     }
 }
 

@@ -43,6 +43,9 @@ pub(super) fn sections(subject: &Subject) -> Vec<Section> {
     if let Some(base) = subject.flow.base() {
         motion = add(motion, scene.trajectories("Trajectories before tuning", &base));
     }
+    if let Some(alone) = subject.flow.without_second_stage() {
+        motion = add(motion, scene.trajectories("Trajectories of the flow alone", &alone));
+    }
     motion = motion.with(scene.clouds());
     let mut sections = vec![motion];
     if subject.flow.summary.gaussian_source {
@@ -123,16 +126,20 @@ impl Scene<'_> {
                 _ => figure.with(Scatter::new("", points.to_vec()).tone(tone)),
             }
         };
-        let base = self.subject.evaluation.base.as_ref().and_then(|base| base.samples.as_ref());
-        let columns = if base.is_some() { 3 } else { 2 };
+        let evaluation = self.subject.evaluation;
+        let beside =
+            evaluation.beside().map(|(words, other)| (format!("Samples {words}"), other.samples.as_ref()));
+        let own = [("Samples".to_string(), evaluation.samples.as_ref())];
+        let drawn: Vec<_> =
+            beside.chain(own).filter_map(|(title, samples)| Some((title, samples?))).collect();
+        let columns = if drawn.len() == 2 { 3 } else { 2 };
         let panels = Panels::new("").columns(columns).width(860.0);
         let panels = panels.with(cloud("Data", &self.truth, &truth.condition, Tone::Muted));
-        let drawn = [("Samples before tuning", base), ("Samples", self.subject.evaluation.samples.as_ref())];
-        let drawn = drawn.into_iter().filter_map(|(title, samples)| Some((title, samples?)));
         drawn
+            .into_iter()
             .fold(panels, |panels, (title, samples)| {
                 let points = plane(&samples.points, 2);
-                panels.with(cloud(title, &points, &samples.condition, Tone::Series(0)))
+                panels.with(cloud(&title, &points, &samples.condition, Tone::Series(0)))
             })
             .caption(format!("{} points each.", self.truth.len()))
     }

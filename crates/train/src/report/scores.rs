@@ -17,10 +17,9 @@ pub(super) fn section(evaluation: &Evaluation) -> Section {
     if evaluation.scores.is_empty() {
         return section.with(Item::Note("There are no scores.".to_string()));
     }
-    let base = evaluation.base.as_ref();
-    let before = base.map(|_| "before tuning");
-    let mut table =
-        Table::new(["score", "value", "95% interval"].into_iter().chain(before).chain(["how to read it"]));
+    let headings = evaluation.beside().map(|(heading, _)| heading);
+    let headings = ["score", "value", "95% interval"].into_iter().chain(headings).chain(["how to read it"]);
+    let mut table = Table::new(headings);
     for score in &evaluation.scores {
         let mut cell = Cell::number(score.value);
         if let Some(error) = score.standard_error {
@@ -31,9 +30,9 @@ pub(super) fn section(evaluation: &Evaluation) -> Section {
         }
         let interval = score.interval.map(between).unwrap_or_default();
         let mut row = vec![score.name.as_str().into(), cell, interval.into()];
-        row.extend(base.map(|base| {
-            let same = base.scores.iter().find(|before| before.name == score.name);
-            same.map_or_else(|| Cell::from(""), |before| Cell::number(before.value))
+        row.extend(evaluation.beside().map(|(_, other)| {
+            let same = other.scores.iter().find(|other| other.name == score.name);
+            same.map_or_else(|| Cell::from(""), |other| Cell::number(other.value))
         }));
         row.push(reading(&score.name).into());
         table = table.row(row);
