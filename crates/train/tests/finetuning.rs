@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use thalweg_run::{Event, RunDir, RunError, Sink, Sinks};
+use thalweg_solve::Method;
 use thalweg_train::{
     BoundRequest, Ending, EvaluateOptions, RECIPES, ReadRecipe, Session, TrainedFlow, TruthChoice, evaluate,
     write_report, write_scores,
@@ -289,7 +290,14 @@ fn tables_are_found_where_the_base_found_them_and_small_ones_say_what_to_lower()
     let ReadRecipe { recipe, .. } = read(BASE, None, &[&table[..], &told].concat()).unwrap();
     let mut session = Session::begin(recipe, folder.path(), &at("told")).unwrap();
     train(&mut session, None);
-    let request = BoundRequest { steps: 3, points: 90, seed: 0, truth: TruthChoice::Known, until: None };
+    let request = BoundRequest {
+        method: Method::Euler,
+        steps: 3,
+        points: 90,
+        seed: 0,
+        truth: TruthChoice::Known,
+        until: None,
+    };
     let report = session.flow().bound(Some(&session.dataset), &request).unwrap();
     assert_eq!(report.errors.measured[3].len(), 90);
 }
@@ -317,7 +325,8 @@ fn a_tuned_flow_is_bounded_against_the_flow_before() {
     let bench = Bench::new(&[]);
     let session = bench.tune("tuned", &["flow.objective.pairs.kind=self"]);
     let bound = |truth| {
-        let request = BoundRequest { steps: 3, points: 10, seed: 0, truth, until: None };
+        let request =
+            BoundRequest { method: Method::Euler, steps: 3, points: 10, seed: 0, truth, until: None };
         session.flow().bound(None, &request).unwrap()
     };
     let (before, own) = (bound(TruthChoice::Known), bound(TruthChoice::Own));
