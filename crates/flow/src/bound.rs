@@ -20,6 +20,7 @@ mod step;
 use thalweg_solve::Method;
 
 pub use measure::{FixedSteps, inference_errors};
+pub use slopes::steepness;
 use step::stretch;
 
 /// Errors of inference from some noise, and what bounds them. Everything is Euclidean, in the units of the model.

@@ -117,7 +117,7 @@ pub mod flow {
         PenaltyScale, PixelScale, Preconditioned, Preconditioning, PredictedVelocity, Prediction, ProbeLaw,
         Probes, Reconstructed, Reconstruction, Regularisation, Repeats, Schedule, Source, StochasticSampler,
         TimeSampler, assignment_distance, ddim_step, debiased_distance, gaussian_log_density,
-        inference_errors, log_mean_exp, plan_entropy, sample,
+        inference_errors, log_mean_exp, plan_entropy, sample, steepness,
     };
 }
 

@@ -25,6 +25,7 @@ mod residual;
 mod session;
 mod stages;
 mod state;
+mod steepness;
 mod summary;
 mod trained;
 mod trainer;

@@ -44,6 +44,7 @@ fn every_kind_of_pairs_mends_few_steps_and_the_evaluation_shows_both() {
             write_report(&session.flow(), &session.dataset, &evaluation, &session.run).unwrap();
             let page = std::fs::read_to_string(session.run.report_path()).unwrap();
             assert!(page.contains("before tuning") && page.contains("Samples before tuning"));
+            assert!(page.contains("How steep the field is along t") && !page.contains("After the gap"));
         }
         // Opened again, the best weights are those that are used.
         let (opened, _) = TrainedFlow::open(&session.run).unwrap();
