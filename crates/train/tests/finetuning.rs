@@ -9,10 +9,10 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use thalweg_run::{Event, RunDir, RunError, Sink, Sinks};
-use thalweg_solve::Method;
+use thalweg_solve::{Method, Solver};
 use thalweg_train::{
-    BoundRequest, Ending, EvaluateOptions, RECIPES, ReadRecipe, Session, TrainedFlow, TruthChoice, evaluate,
-    write_report, write_scores,
+    BoundRequest, Ending, EvaluateOptions, Evaluation, RECIPES, ReadRecipe, Session, TrainedFlow,
+    TruthChoice, evaluate, write_report, write_scores,
 };
 use tuned::{BASE, Bench, TUNED, begin, read, score, scored, train};
 
@@ -45,6 +45,13 @@ fn every_kind_of_pairs_mends_few_steps_and_the_evaluation_shows_both() {
             let page = std::fs::read_to_string(session.run.report_path()).unwrap();
             assert!(page.contains("before tuning") && page.contains("Samples before tuning"));
             assert!(page.contains("How steep the field is along t") && !page.contains("After the gap"));
+            // What cannot be drawn is a warning in a report that is written all the same.
+            let hopeless = Solver { max_steps: 1, ..Solver::default() };
+            let evaluation = Evaluation { solver: hopeless, ..evaluation.clone() };
+            write_report(&session.flow(), &session.dataset, &evaluation, &session.run).unwrap();
+            let page = std::fs::read_to_string(session.run.report_path()).unwrap();
+            assert!(!page.contains("How steep") && page.contains("Steepness"));
+            assert!(page.contains("a picture is missing: following trajectories"));
         }
         // Opened again, the best weights are those that are used.
         let (opened, _) = TrainedFlow::open(&session.run).unwrap();

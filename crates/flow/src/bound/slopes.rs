@@ -36,7 +36,11 @@ fn iterated<F: Tangent<2> + ?Sized>(field: &F, t: f64, x: &Tensor<2>) -> Vec<f64
         let (_, turned) = field.velocity_and_tangent(t.clone(), x.clone(), t.zeros_like(), z);
         let before = std::mem::replace(&mut found, to_host(&turned.clone().square().sum_dim(1).sqrt()));
         // Read on the host to stop early: a few numbers a step, beside a gradient.
-        if found.iter().zip(&before).all(|(now, before)| !((now - before).abs() > DONE * now)) {
+        if found
+            .iter()
+            .zip(&before)
+            .all(|(now, before)| !now.is_finite() || (now - before).abs() <= DONE * now)
+        {
             break;
         }
         let leaf = x.clone().leaf();

@@ -49,20 +49,21 @@ fn figure(subject: &Subject, base: &TrainedFlow) -> Result<Figure, TrainError> {
     // From zero on, because L says something only beside it.
     let figure = figure.y_range(0.0, highest.fold(f64::MIN_POSITIVE, f64::max) * 1.05);
     let figure = limit.into_iter().fold(figure, |figure, (_, line)| figure.with(line));
+    let second_stage = if tuned.times.len() > tuned.of_flow {
+        " After the gap comes the second stage, which has a solver of its own and is not counted."
+    } else {
+        ""
+    };
     let caption = format!(
         "The largest singular value L of the Jacobian of the velocity in the point, in model units, along the paths of \
-         {number} points from the same noise. At its steepest the flow has L = {} before tuning and {} tuned. A step h of \
-         Euler overshoots in a direction that contracts at the rate L once hL > 2: below that stay {} before and {} \
-         tuned. Growth and turning have no such limit.{}",
+         {number} points from the same noise, as the solver of the samples makes them. At its steepest the flow has \
+         L = {} before tuning and {} after. A step h of Euler overshoots in a direction that contracts at the rate L \
+         once hL > 2: to stay below that, were it the steepest that contracts, takes {} before tuning and {} after. \
+         Directions that grow or turn have no such limit.{second_stage}",
         slope(before.steepest()),
         slope(tuned.steepest()),
         steps(&before),
         steps(&tuned),
-        if tuned.times.len() > tuned.of_flow {
-            " After the gap comes the second stage, which has a solver of its own and is not counted."
-        } else {
-            ""
-        }
     );
     Ok(figure.caption(subject.unguided(&caption)))
 }
@@ -91,8 +92,8 @@ fn slope(value: f64) -> String {
 
 fn steps(found: &Steepness) -> String {
     match found.steps_of_euler() {
-        Some(1) => "all equal steps".to_string(),
-        Some(count) => format!("{count} equal steps and more"),
-        None => "none".to_string(),
+        Some(1) => "1 step".to_string(),
+        Some(count) => format!("{count} equal steps"),
+        None => "more steps than there are".to_string(),
     }
 }
