@@ -35,12 +35,10 @@ fn figure(subject: &Subject, base: &TrainedFlow) -> Result<Figure, TrainError> {
     let figure = [("before tuning", &before, Tone::Muted), ("tuned", &tuned, Tone::Series(0))]
         .into_iter()
         .fold(figure, |figure, (name, found, tone)| {
-            let line = |what: &str, values: &[f64]| {
-                Line::new(format!("{name}, {what}"), curve(found, values)).tone(tone)
-            };
-            figure
-                .with(line("mean", &found.mean))
-                .with(line("largest", &found.largest).stroke(Stroke::Dashed))
+            let mean = lines(&format!("{name}, mean"), found, &found.mean);
+            let largest = lines(&format!("{name}, largest"), found, &found.largest);
+            let largest = largest.map(|line| line.stroke(Stroke::Dashed));
+            mean.into_iter().chain(largest).fold(figure, |figure, line| figure.with(line.tone(tone)))
         });
     let limit = overshooting(subject, &before, &tuned);
     let heights = [&before, &tuned].map(|found| &found.largest).into_iter().flatten().copied();
@@ -68,11 +66,11 @@ fn figure(subject: &Subject, base: &TrainedFlow) -> Result<Figure, TrainError> {
     Ok(figure.caption(subject.unguided(&caption)))
 }
 
-/// The curve with a gap before the second stage, which is another field.
-fn curve(found: &Steepness, values: &[f64]) -> Vec<[f64; 2]> {
+/// The curve of the flow, and apart from it that of the second stage, which is another field.
+fn lines(label: &str, found: &Steepness, values: &[f64]) -> [Line; 2] {
     let points: Vec<[f64; 2]> = found.times.iter().zip(values).map(|(t, value)| [*t, *value]).collect();
     let (flow, second) = points.split_at(found.of_flow);
-    if second.is_empty() { points } else { [flow, &[[f64::NAN; 2]], second].concat() }
+    [Line::new(label, flow.to_vec()), Line::new("", second.to_vec())]
 }
 
 /// Where the steps of the evaluation have `hL = 2`, with its height.
