@@ -117,31 +117,38 @@ mod tests {
         assert!((found.steepest() - 12.0).abs() < 1e-12);
     }
 
-    #[test]
-    fn a_second_stage_is_drawn_on_and_is_no_steeper_than_its_weights_allow() {
-        let text = "name = 's'\nfrom.run = 'base'\nmodel = { width = 8, hidden_layers = 1 }\ndata.target.kind = 'two-moons'\n\
-                    flow.objective.kind = 'reconstruction'\n\
-                    residual = { duration = 0.5, head = { kind = 'contracting', form = 'equilibrium' } }";
-        let recipe = Recipe::read(&Document::new(text, "test", &[]).unwrap()).unwrap();
+    fn untrained(target: &str) -> TrainedFlow {
+        let text = format!(
+            "name = 's'\nfrom.run = 'base'\nmodel = {{ width = 8, hidden_layers = 1 }}\ndata.target = {{ {target} }}\n\
+             flow.objective.kind = 'reconstruction'\n\
+             residual = {{ duration = 0.5, head = {{ kind = 'contracting', form = 'equilibrium' }} }}"
+        );
+        let recipe = Recipe::read(&Document::new(&text, "test", &[]).unwrap()).unwrap();
         let dataset = Dataset::load(&recipe.data, 0, Path::new(".")).unwrap();
         let summary = DataSummary::of(&recipe, &dataset, Path::new(".")).unwrap();
-        let flow = TrainedFlow::of(&recipe, &summary, &TrainState::new(&recipe, &summary, None), None);
-        let source = flow.source(10, 0).unwrap();
-        let solver = Solver::fixed(Method::Euler, 3);
-        let way = Way { source: &source, condition: &Condition::None, solver: &solver, count: 9 };
-        let found = flow.steepness(&way).unwrap();
-        assert_eq!((found.times.len(), found.largest.len(), found.of_flow), (13, 13, 9));
-        assert!((found.times[12] - 1.5).abs() < 1e-12);
-        let residual = flow.second_stage().unwrap().0;
-        for (limit, part) in
-            [(flow.network().steepest(), &found.largest[..9]), (residual.steepest(), &found.largest[9..])]
-        {
-            assert!(
-                part.iter().all(|slope| *slope > 0.0 && *slope < limit * (1.0 + 1e-5)),
-                "{limit}, {part:?}"
-            );
+        TrainedFlow::of(&recipe, &summary, &TrainState::new(&recipe, &summary, None), None)
+    }
+
+    /// In few coordinates by Jacobians, in many by power iterations through both stages.
+    #[test]
+    fn a_second_stage_is_drawn_on_and_neither_is_steeper_than_its_weights_allow() {
+        for target in ["kind = 'two-moons'", "kind = 'random-gaussian', dim = 70"] {
+            let flow = untrained(target);
+            let source = flow.source(10, 0).unwrap();
+            let solver = Solver::fixed(Method::Euler, 3);
+            let way = Way { source: &source, condition: &Condition::None, solver: &solver, count: 9 };
+            let found = flow.steepness(&way).unwrap();
+            assert_eq!((found.times.len(), found.largest.len(), found.of_flow), (13, 13, 9));
+            assert!((found.times[12] - 1.5).abs() < 1e-12);
+            let residual = flow.second_stage().unwrap().0;
+            for (limit, part) in
+                [(flow.network().steepest(), &found.largest[..9]), (residual.steepest(), &found.largest[9..])]
+            {
+                let is_possible = |slope: &f64| *slope > 0.01 * limit && *slope < limit * (1.0 + 1e-5);
+                assert!(part.iter().all(is_possible), "{target}: {limit}, {part:?}");
+            }
+            assert!(found.mean.iter().zip(&found.largest).all(|(mean, largest)| mean <= largest));
         }
-        assert!(found.mean.iter().zip(&found.largest).all(|(mean, largest)| mean <= largest));
     }
 
     #[test]
