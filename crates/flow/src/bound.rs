@@ -1,17 +1,17 @@
 //! How far few steps of a learned field can lead astray: bounds on the error of inference, beside the error itself
 //! (FORMULAS §4).
 //!
-//! The truth follows `u`; inference makes explicit steps along `v`, from the same noise. A step adds the error of the field
-//! and that of the step, and the truth carries errors on. For Euler
+//! The truth follows `u`; inference makes explicit steps along `v`, from the same noise. A step adds the error of the
+//! field and that of the step, and the truth carries errors on. For Euler
 //!
 //! `‖ε(n+1)‖ ≤ aₙ‖ε(n)‖ + τδ + ½τ²M`, with `aₙ = 1 + τL`, or less where the truth contracts.
 //!
-//! For other methods slope and error come through the stages of the step, as `L_Φ` and `δ_Φ`, and what the step itself errs
-//! on the truth is measured: `‖ε(n+1)‖ ≤ (1 + τL_Φ)‖ε(n)‖ + τδ_Φ + τρ`. This is the line of Euler with `L_Φ`, `δ_Φ + ρ` and 0
-//! in the places of `L`, `δ` and `M`, so what follows from one follows from the other.
+//! For other methods slope and error come through the stages of the step, as `L_Φ` and `δ_Φ`, and what the step
+//! itself errs on the truth is measured: `‖ε(n+1)‖ ≤ (1 + τL_Φ)‖ε(n)‖ + τδ_Φ + τρ`. This is the line of Euler with
+//! `L_Φ`, `δ_Φ + ρ` and 0 in the places of `L`, `δ` and `M`, so what follows from one follows from the other.
 //!
-//! What goes in is measured along each trajectory, so the bounds hold as far as the measurements do: the error of the field
-//! is exact, slopes and accelerations are the largest at some points.
+//! What goes in is measured along each trajectory, so the bounds hold as far as the measurements do: the error of the
+//! field is exact, slopes and accelerations are the largest at some points.
 
 mod measure;
 mod slopes;
@@ -34,8 +34,8 @@ pub struct InferenceErrors {
     pub measured: Vec<Vec<f64>>,
     /// The bound by the slopes along each trajectory.
     pub local: Vec<Vec<f64>>,
-    /// The same with what contraction takes away: by slope and growth of the step as a whole, of which the field itself is
-    /// the case of Euler.
+    /// The same with what contraction takes away: by slope and growth of the step as a whole, of which the field
+    /// itself is the case of Euler.
     pub logarithmic: Vec<Vec<f64>>,
     /// The largest slope `L` of the truth that was met.
     pub slope: f64,
@@ -45,8 +45,8 @@ pub struct InferenceErrors {
     pub field_error: f64,
     /// The largest acceleration `M` of the truth; for Euler, and else 0.
     pub acceleration: f64,
-    /// The largest distance `τρ` between the truth and one step from it along `u`, over the length of the step; for the
-    /// other methods, 0 for Euler.
+    /// The largest distance `τρ` between the truth and one step from it along `u`, over the length of the step; for
+    /// the other methods, 0 for Euler.
     pub truncation: f64,
     /// Errors of the field alone, if it were solved exactly.
     pub exact: ExactInference,
@@ -84,7 +84,8 @@ impl InferenceErrors {
         (0..self.steps()).map(|n| self.step(n)).fold(0.0, f64::max)
     }
 
-    /// `L_Φ/L = δ_Φ/δ` of a step of this length: `|b|ᵀ(I - τL|A|)⁻¹1` with the coefficients of the method. One for Euler.
+    /// `L_Φ/L = δ_Φ/δ` of a step of this length: `|b|ᵀ(I - τL|A|)⁻¹1` with the coefficients of the method. One for
+    /// Euler.
     #[must_use]
     pub fn stretch(&self, tau: f64) -> f64 {
         stretch(self.method, tau * self.slope)
@@ -114,14 +115,15 @@ impl InferenceErrors {
         bounds
     }
 
-    /// `(e^L - 1)/L · δ`: what errors of the field can come to, equation (5) of the paper; with `L_Φ` and `δ_Φ` of the
-    /// longest step where that is not one of Euler.
+    /// `(e^L - 1)/L · δ`: what errors of the field can come to, equation (5) of the paper; with `L_Φ` and `δ_Φ` of
+    /// the longest step where that is not one of Euler.
     #[must_use]
     pub fn learning_part(&self) -> f64 {
         grown(self.step_slope(), self.elapsed(self.steps())) * self.step_error()
     }
 
-    /// `(e^L - 1)/L · M/(2N)`: what the length of the steps can add to that; `(e^L - 1)/L · ρ` with `L_Φ` for other methods.
+    /// `(e^L - 1)/L · M/(2N)`: what the length of the steps can add to that; `(e^L - 1)/L · ρ` with `L_Φ` for other
+    /// methods.
     #[must_use]
     pub fn discretisation_part(&self) -> f64 {
         let grown = grown(self.step_slope(), self.elapsed(self.steps()));
@@ -130,8 +132,8 @@ impl InferenceErrors {
 
     /// Equation (5): the sum of both parts.
     ///
-    /// For other methods than Euler too: with `C = (δ_Φ + ρ)/L_Φ` a step gives `‖ε(n+1)‖ + C ≤ (1 + τL_Φ)(‖ε(n)‖ + C)`, and
-    /// `Π(1 + τL_Φ) ≤ exp(L_Φ)`.
+    /// For other methods than Euler too: with `C = (δ_Φ + ρ)/L_Φ` a step gives
+    /// `‖ε(n+1)‖ + C ≤ (1 + τL_Φ)(‖ε(n)‖ + C)`, and `Π(1 + τL_Φ) ≤ exp(L_Φ Στ)`.
     #[must_use]
     pub fn closed(&self) -> f64 {
         self.learning_part() + self.discretisation_part()
@@ -139,8 +141,8 @@ impl InferenceErrors {
 
     /// Equation (4): `exp(L t(N-1)) Σ (δτ + ½Mτ²)`.
     ///
-    /// For other methods it is `exp(L_Φ t(N-1)) Σ (δ_Φ + ρ)τ`, which holds on every grid: with `a = L_Φ t(N-1)` and `b` the
-    /// last `L_Φτ` the recursion ends at most at `(e^a(1 + b) - 1)(δ_Φ + ρ)/L_Φ`, and `e^a - 1 ≤ a e^a`.
+    /// For other methods it is `exp(L_Φ t(N-1)) Σ (δ_Φ + ρ)τ`, which holds on every grid: with `a = L_Φ t(N-1)` and
+    /// `b` the last `L_Φτ` the recursion ends at most at `(e^a(1 + b) - 1)(δ_Φ + ρ)/L_Φ`, and `e^a - 1 ≤ a e^a`.
     #[must_use]
     pub fn gronwall(&self) -> f64 {
         (self.step_slope() * self.elapsed(self.steps() - 1)).exp() * self.sum_of_terms()

@@ -187,8 +187,8 @@ impl<F: Tangent<2>> Tangent<2> for Wavy<F> {
     }
 }
 
-/// Along `ẋ = 1.3x`, with a learned field that is too slow everywhere, every inequality of the proof is an equality as
-/// long as no coefficient of the method is negative.
+/// Along `ẋ = 1.3x`, with a learned field that is too slow everywhere, every inequality of the proof is an equality
+/// as long as no coefficient of the method is negative.
 #[test]
 fn the_bound_by_slopes_is_attained_by_every_method_without_negative_coefficients() {
     let placement = Placement::cpu_double();
@@ -217,7 +217,8 @@ fn the_bound_by_slopes_is_attained_by_every_method_without_negative_coefficients
     assert!((found.uniform()[1] - (0.05 * stretch + rest)).abs() < 1e-9);
 }
 
-/// Gaussians of random covariance in two dimensions, whose slopes are the same everywhere, so that five points know them.
+/// Gaussians of random covariance in two dimensions, whose slopes are the same everywhere, so that five points know
+/// them.
 #[test]
 fn bounds_of_every_method_bound_and_are_in_order() {
     let mut noise = Noise::new(3);

@@ -7,7 +7,8 @@ use thalweg_solve::Tangent;
 use crate::error::TrainError;
 use crate::trained::{TrainedFlow, Way};
 
-/// The largest singular value `L` of the Jacobian of the velocity in the point, in model units, over points on their way.
+/// The largest singular value `L` of the Jacobian of the velocity in the point, in model units, over points on their
+/// way.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Steepness {
     /// The times, those of a second stage included.
@@ -50,12 +51,12 @@ impl Steepness {
         self.largest[..self.of_flow].iter().copied().fold(0.0, f64::max)
     }
 
-    /// The least number of equal steps over the times of the flow whose length `h` keeps `hL ≤ 2`; none where the field
-    /// is infinitely steep.
+    /// The least number of equal steps over the times of the flow whose length `h` keeps `hL ≤ 2`; none where the
+    /// field is infinitely steep.
     ///
-    /// In a direction that contracts at the rate `L` a step of Euler multiplies by `1 - hL`, so beyond 2 it leads further
-    /// away than it started. A direction that contracts more slowly allows longer steps. One that grows or turns has no
-    /// such limit: there errors grow whatever the step.
+    /// In a direction that contracts at the rate `L` a step of Euler multiplies by `1 - hL`, so beyond 2 it leads
+    /// further away than it started. A direction that contracts more slowly allows longer steps. One that grows or
+    /// turns has no such limit: there errors grow whatever the step.
     #[must_use]
     pub fn steps_of_euler(&self) -> Option<usize> {
         let length = (self.times[self.of_flow - 1] - self.times[0]).abs();

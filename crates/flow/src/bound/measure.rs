@@ -26,11 +26,11 @@ pub struct FixedSteps {
     pub times: Vec<f64>,
 }
 
-/// Follows the truth `u` and steps along `v` from the points `x0` `[batch, dim]`, in double precision, and measures what
-/// the bounds need.
+/// Follows the truth `u` and steps along `v` from the points `x0` `[batch, dim]`, in double precision, and measures
+/// what the bounds need.
 ///
-/// Takes `dim` tangents of `u` at five points for every stage of each step and trajectory; twice as many for other methods
-/// than Euler.
+/// Takes `dim` tangents of `u` at five points for every stage of each step and trajectory; twice as many for other
+/// methods than Euler.
 ///
 /// # Errors
 /// When the truth cannot be followed, or is not finite.

@@ -14,8 +14,8 @@ const DONE: f64 = 1e-3;
 /// The largest singular value of the Jacobian of the field in the point, at time `t` and each of the points
 /// `[batch, dim]`; infinite where it is not finite.
 ///
-/// Up to 64 coordinates it is exact and takes a tangent for each of them. Beyond that it is what a power iteration has
-/// reached, a lower estimate, which takes a tangent and a gradient a step, 40 at most.
+/// Up to 64 coordinates it is exact and takes a tangent for each of them. Beyond that it is what a power iteration
+/// has reached, a lower estimate, which takes a tangent and a gradient a step, 40 at most.
 #[must_use]
 pub fn steepness<F: Tangent<2> + ?Sized>(field: &F, t: f64, x: &Tensor<2>) -> Vec<f64> {
     if x.dims()[1] > DENSE {

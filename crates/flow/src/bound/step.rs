@@ -1,8 +1,8 @@
-//! A step of an explicit Runge–Kutta method as a step of Euler along another field, and how far slopes and errors of a
-//! field can come through its stages (FORMULAS §4.3).
+//! A step of an explicit Runge–Kutta method as a step of Euler along another field, and how far slopes and errors of
+//! a field can come through its stages (FORMULAS §4.3).
 //!
-//! The method moves `x` to `x + τ u_Φ(x)` with the mean of its slopes `u_Φ = Σ bᵢ kᵢ`. All that holds for steps of Euler
-//! along `u` therefore holds for steps of the method with `u_Φ` in its place.
+//! The method moves `x` to `x + τ u_Φ(x)` with the mean of its slopes `u_Φ = Σ bᵢ kᵢ`. All that holds for steps of
+//! Euler along `u` therefore holds for steps of the method with `u_Φ` in its place.
 
 use burn::tensor::Tensor;
 use thalweg_solve::{Method, Placement, Tangent, VelocityField};
@@ -108,13 +108,13 @@ impl<F: Tangent<2>> Tangent<2> for MeanSlope<'_, F> {
     }
 }
 
-/// `|b|ᵀ(I - z|A|)⁻¹1` with `z = τL`: by how much the stages of a step make the slope `L` and the error `δ` of a field
-/// larger, `L_Φ/L = δ_Φ/δ`. One for Euler.
+/// `|b|ᵀ(I - z|A|)⁻¹1` with `z = τL`: by how much the stages of a step make the slope `L` and the error `δ` of a
+/// field larger, `L_Φ/L = δ_Φ/δ`. One for Euler.
 ///
-/// For let `Yᵢ` be the stages along `u` from `ψ` and `Zᵢ` those along `v` from `φ`. Then `eᵢ = ‖u(Yᵢ) - v(Zᵢ)‖` is at most
-/// `L‖Yᵢ - Zᵢ‖ + δ` and `‖Yᵢ - Zᵢ‖` at most `‖ψ - φ‖ + τ Σⱼ|aᵢⱼ|eⱼ`, where `L` holds between `Yᵢ` and `Zᵢ` and `δ` at `Zᵢ`.
-/// So `e ≤ (I - τL|A|)⁻¹1 (L‖ψ - φ‖ + δ)`, the inverse being a finite sum without negative terms, and the ends are no
-/// further apart than `‖ψ - φ‖ + τ|b|ᵀe`.
+/// For let `Yᵢ` be the stages along `u` from `ψ` and `Zᵢ` those along `v` from `φ`. Then `eᵢ = ‖u(Yᵢ) - v(Zᵢ)‖` is at
+/// most `L‖Yᵢ - Zᵢ‖ + δ` and `‖Yᵢ - Zᵢ‖` at most `‖ψ - φ‖ + τ Σⱼ|aᵢⱼ|eⱼ`, where `L` holds between `Yᵢ` and `Zᵢ` and
+/// `δ` at `Zᵢ`. So `e ≤ (I - τL|A|)⁻¹1 (L‖ψ - φ‖ + δ)`, the inverse being a finite sum without negative terms, and
+/// the ends are no further apart than `‖ψ - φ‖ + τ|b|ᵀe`.
 pub(super) fn stretch(method: Method, z: f64) -> f64 {
     let tableau = method.tableau();
     let mut grown: Vec<f64> = Vec::new();

@@ -180,8 +180,8 @@ impl BoundReport {
             what
         } else {
             what.text(
-                "(4), (5) and the recursion are those of Euler with `L_Φ` for `L`, `δ_Φ + ρ` for `δ`, and no `M`: what a \
-                 step loses is measured, not taken from accelerations.",
+                "(4), (5) and the recursion are those of Euler with `L_Φ` for `L`, `δ_Φ + ρ` for `δ`, and no `M`: \
+                 what a step loses is measured, not taken from accelerations.",
             )
         };
         Report::new(name)

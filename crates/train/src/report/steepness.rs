@@ -1,4 +1,5 @@
-//! How steep the field is, before tuning and after: tuning to a few steps can make fields that other steps cannot follow.
+//! How steep the field is, before tuning and after: tuning to a few steps can make fields that other steps cannot
+//! follow.
 
 use thalweg_plot::{Figure, Line, Section, Stroke, Tone};
 use thalweg_solve::{Method, Steps};
@@ -19,8 +20,8 @@ const WITHIN_REACH: f64 = 2.0;
 /// The curves of a run that started from another; nothing for others.
 pub(super) fn section(subject: &Subject) -> Option<Section> {
     let base = subject.flow.base()?;
-    let text = "What a flow gains in few steps it may pay for in steepness: a field whose Jacobian is large needs short \
-                steps, or the very steps that it was tuned to.";
+    let text = "What a flow gains in few steps it may pay for in steepness: a field whose Jacobian is large needs \
+                short steps, or the very steps that it was tuned to.";
     Some(add(Section::new("Steepness").text(text), figure(subject, &base)))
 }
 
@@ -53,8 +54,8 @@ fn figure(subject: &Subject, base: &TrainedFlow) -> Result<Figure, TrainError> {
         ""
     };
     let caption = format!(
-        "The largest singular value L of the Jacobian of the velocity in the point, in model units, along the paths of \
-         {number} points from the same noise, as the solver of the samples makes them. At its steepest the flow has \
+        "The largest singular value L of the Jacobian of the velocity in the point, in model units, along the paths \
+         of {number} points from the same noise, as the solver of the samples makes them. At its steepest the flow has \
          L = {} before tuning and {} after. A step h of Euler overshoots in a direction that contracts at the rate L \
          once hL > 2: to stay below that, were it the steepest that contracts, takes {} before tuning and {} after. \
          Directions that grow or turn have no such limit.{second_stage}",
