@@ -33,7 +33,7 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Log-likelihood of data under a trained flow.
     Likelihood(Likelihood),
-    /// The error of inference by steps of Euler, and what bounds it.
+    /// The error of inference by a few steps, and what bounds it.
     Bound(Bound),
     /// Prove what can be proved of a run's second stage, or check a certificate.
     Certify(Certify),
@@ -168,7 +168,11 @@ pub struct Bound {
     /// The run folder.
     pub run: PathBuf,
 
-    /// Number of equal steps [default: those of the recipe, where it has steps of Euler; else 16].
+    /// The method, always with equal steps [default: the recipe's, where its number of steps is fixed; else euler].
+    #[arg(long, value_enum)]
+    pub solver: Option<MethodName>,
+
+    /// Number of equal steps [default: those of the recipe, where it has some of this method; else 16].
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
 

@@ -9,8 +9,9 @@ use crate::args::{Bound, TruthName};
 use crate::failure::Failure;
 use crate::print::{print_error, print_json, print_line};
 use crate::scores::number;
+use crate::solver::method;
 
-/// Steps where the recipe has none of Euler's.
+/// Steps where the recipe has none of the method.
 const STEPS: usize = 16;
 
 /// Measures, prints, and writes `bound.json` and `bound.html` into the run.
@@ -20,15 +21,17 @@ pub fn run(arguments: &Bound, json: bool) -> Result<(), Failure> {
     for warning in warnings {
         print_error(&format!("warning: {warning}"));
     }
-    let of_recipe = match &flow.recipe.evaluate.solver {
-        solver if solver.method == Method::Euler => match solver.steps {
-            Steps::Fixed(steps) => Some(steps),
-            _ => None,
-        },
+    let solver = &flow.recipe.evaluate.solver;
+    let of_recipe = match solver.steps {
+        Steps::Fixed(steps) => Some((solver.method, steps)),
         _ => None,
     };
+    let asked = arguments.solver.map(method);
+    let method = asked.or(of_recipe.map(|(method, _)| method)).unwrap_or(Method::Euler);
+    let steps = of_recipe.filter(|(of_recipe, _)| *of_recipe == method).map(|(_, steps)| steps);
     let request = BoundRequest {
-        steps: arguments.steps.or(of_recipe).unwrap_or(STEPS),
+        method,
+        steps: arguments.steps.or(steps).unwrap_or(STEPS),
         points: arguments.points,
         seed: arguments.seed,
         truth: match arguments.truth {
@@ -52,8 +55,9 @@ pub fn run(arguments: &Bound, json: bool) -> Result<(), Failure> {
     let end = report.request.until.unwrap_or_default();
     print_line(&format!("truth   {}", report.truth))?;
     print_line(&format!(
-        "steps   {} of Euler up to t = {end}, {} trajectories, model units",
-        report.request.steps, report.request.points
+        "steps   {} up to t = {end}, {} trajectories, model units",
+        report.steps_in_words(),
+        report.request.points
     ))?;
     print_line(&format!("\n{:<29}  {:>10}  {:>10}  {:>10}", "", "mean", "95 of 100", "largest"))?;
     for (name, spread) in report.lines() {

@@ -40,7 +40,8 @@ pub fn changed(solver: &Solver, arguments: &SolverArguments) -> Result<Solver, F
     Ok(solver)
 }
 
-fn method(name: MethodName) -> Method {
+/// The method of this name.
+pub fn method(name: MethodName) -> Method {
     match name {
         MethodName::Euler => Method::Euler,
         MethodName::Midpoint => Method::Midpoint,

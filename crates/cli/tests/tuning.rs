@@ -61,7 +61,24 @@ fn a_bound_is_a_table_a_document_and_a_page() {
     let same = thalweg(folder.path(), "bound run --points 10 --steps 4 --json").done().json();
     assert_eq!(same["lines"], document["lines"], "the same request, the same numbers");
 
+    assert_eq!((&document["method"], outcome.out.contains("4 steps of Euler")), (&"euler".into(), true));
+    // Another method through the same machinery.
+    let outcome = thalweg(folder.path(), "bound run --points 10 --steps 4 --solver rk4").done();
+    assert!(outcome.out.contains("4 steps of rk4") && outcome.out.contains("L_Φ"), "{}", outcome.out);
+    assert!(!outcome.out.contains("acceleration"), "{}", outcome.out);
+    let of_rk4: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("run/bound.json")).unwrap()).unwrap();
+    assert_eq!(of_rk4["method"], "rk4");
+    let line = |document: &serde_json::Value, k: usize| document["lines"][k]["max"].as_f64().unwrap();
+    assert!(line(&of_rk4, 0) <= line(&of_rk4, 1), "{of_rk4}");
+    assert!(line(&of_rk4, 0) < 0.1 * line(&document, 0), "four orders are less wrong than one");
+    assert!(fs::read_to_string(folder.path().join("run/bound.html")).unwrap().contains("steps of rk4"));
+    // Without a number of steps these are not of the recipe, which is adaptive.
+    let own = thalweg(folder.path(), "bound run --points 3 --solver midpoint --json").done().json();
+    assert_eq!((&own["method"], &own["steps"]), (&"midpoint".into(), &16.into()));
+
     for (arguments, expected) in [
+        ("bound run --solver rk5", "possible values"),
         ("bound run --truth exact", "the exact velocity is not known"),
         ("bound run --steps 0", "at least one step"),
         ("bound run --until 2", "must lie in"),

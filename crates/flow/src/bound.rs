@@ -1,41 +1,41 @@
 //! How far few steps of a learned field can lead astray: bounds on the error of inference, beside the error itself
 //! (FORMULAS §4).
 //!
-//! The truth follows `u`; inference makes explicit steps of Euler along `v`, from the same noise. A step adds the error of
-//! the field and that of the step, and the truth carries errors on:
+//! The truth follows `u`; inference makes explicit steps along `v`, from the same noise. A step adds the error of the
+//! field and that of the step, and the truth carries errors on. For Euler
 //!
 //! `‖ε(n+1)‖ ≤ aₙ‖ε(n)‖ + τδ + ½τ²M`, with `aₙ = 1 + τL`, or less where the truth contracts.
 //!
-//! What goes in is measured along each trajectory, so the bounds hold as far as the measurements do: the error of the field
-//! is exact, slopes and accelerations are the largest at some points.
+//! For other methods slope and error come through the stages of the step, as `L_Φ` and `δ_Φ`, and what the step
+//! itself errs on the truth is measured: `‖ε(n+1)‖ ≤ (1 + τL_Φ)‖ε(n)‖ + τδ_Φ + τρ`. This is the line of Euler with
+//! `L_Φ`, `δ_Φ + ρ` and 0 in the places of `L`, `δ` and `M`, so what follows from one follows from the other.
+//!
+//! What goes in is measured along each trajectory, so the bounds hold as far as the measurements do: the error of the
+//! field is exact, slopes and accelerations are the largest at some points.
 
+mod measure;
 mod slopes;
+mod step;
 
-use burn::tensor::Tensor;
-use thalweg_solve::{
-    Method, Placement, Save, SolveError, Solver, Span, Tangent, VelocityField, solve_field, to_host,
-};
+use thalweg_solve::Method;
 
-use slopes::{Slopes, jacobians};
-
-/// Looks at a whole trajectory for quadratures and the acceleration of the truth, and at a step at least.
-const LOOKS: usize = 256;
-const LOOKS_AT_A_STEP: usize = 8;
-/// Points between inference and truth at which slopes are measured.
-const BETWEEN: usize = 5;
-/// Tolerance of the trajectories that are taken for true.
-const TRUE: f64 = 1e-10;
+pub use measure::{FixedSteps, inference_errors};
+pub use slopes::steepness;
+use step::stretch;
 
 /// Errors of inference from some noise, and what bounds them. Everything is Euclidean, in the units of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceErrors {
+    /// The method of the steps.
+    pub method: Method,
     /// The ends of the steps.
     pub times: Vec<f64>,
     /// `‖ψ - φ‖` at each time, for each trajectory.
     pub measured: Vec<Vec<f64>>,
     /// The bound by the slopes along each trajectory.
     pub local: Vec<Vec<f64>>,
-    /// The same with what contraction takes away.
+    /// The same with what contraction takes away: by slope and growth of the step as a whole, of which the field
+    /// itself is the case of Euler.
     pub logarithmic: Vec<Vec<f64>>,
     /// The largest slope `L` of the truth that was met.
     pub slope: f64,
@@ -43,8 +43,11 @@ pub struct InferenceErrors {
     pub growth: f64,
     /// The largest error of the field `δ`.
     pub field_error: f64,
-    /// The largest acceleration `M` of the truth.
+    /// The largest acceleration `M` of the truth; for Euler, and else 0.
     pub acceleration: f64,
+    /// The largest distance `τρ` between the truth and one step from it along `u`, over the length of the step; for
+    /// the other methods, 0 for Euler.
+    pub truncation: f64,
     /// Errors of the field alone, if it were solved exactly.
     pub exact: ExactInference,
 }
@@ -77,208 +80,93 @@ impl InferenceErrors {
         self.times[n] - self.times[0]
     }
 
+    fn longest_step(&self) -> f64 {
+        (0..self.steps()).map(|n| self.step(n)).fold(0.0, f64::max)
+    }
+
+    /// `L_Φ/L = δ_Φ/δ` of a step of this length: `|b|ᵀ(I - τL|A|)⁻¹1` with the coefficients of the method. One for
+    /// Euler.
+    #[must_use]
+    pub fn stretch(&self, tau: f64) -> f64 {
+        stretch(self.method, tau * self.slope)
+    }
+
+    /// The slope `L_Φ` of the longest step.
+    #[must_use]
+    pub fn step_slope(&self) -> f64 {
+        self.slope * self.stretch(self.longest_step())
+    }
+
+    /// The error `δ_Φ` of the longest step.
+    #[must_use]
+    pub fn step_error(&self) -> f64 {
+        self.field_error * self.stretch(self.longest_step())
+    }
+
     /// The bound at each time with the largest slope, error and acceleration of all trajectories at every step.
     #[must_use]
     pub fn uniform(&self) -> Vec<f64> {
         let mut bounds = vec![0.0];
         for n in 0..self.steps() {
-            bounds.push((1.0 + self.step(n) * self.slope) * bounds[n] + self.term(self.step(n)));
+            let (tau, stretch) = (self.step(n), self.stretch(self.step(n)));
+            let term = self.term(tau, self.field_error * stretch);
+            bounds.push((1.0 + tau * (self.slope * stretch)) * bounds[n] + term);
         }
         bounds
     }
 
-    /// `(e^L - 1)/L · δ`: what errors of the field can come to, equation (5) of the paper.
+    /// `(e^L - 1)/L · δ`: what errors of the field can come to, equation (5) of the paper; with `L_Φ` and `δ_Φ` of
+    /// the longest step where that is not one of Euler.
     #[must_use]
     pub fn learning_part(&self) -> f64 {
-        grown(self.slope, self.elapsed(self.steps())) * self.field_error
+        grown(self.step_slope(), self.elapsed(self.steps())) * self.step_error()
     }
 
-    /// `(e^L - 1)/L · M/(2N)`: what the length of the steps can add to that.
+    /// `(e^L - 1)/L · M/(2N)`: what the length of the steps can add to that; `(e^L - 1)/L · ρ` with `L_Φ` for other
+    /// methods.
     #[must_use]
     pub fn discretisation_part(&self) -> f64 {
-        let longest = (0..self.steps()).map(|n| self.step(n)).fold(0.0, f64::max);
-        grown(self.slope, self.elapsed(self.steps())) * 0.5 * self.acceleration * longest
+        let grown = grown(self.step_slope(), self.elapsed(self.steps()));
+        grown * 0.5 * self.acceleration * self.longest_step() + grown * self.truncation
     }
 
     /// Equation (5): the sum of both parts.
+    ///
+    /// For other methods than Euler too: with `C = (δ_Φ + ρ)/L_Φ` a step gives
+    /// `‖ε(n+1)‖ + C ≤ (1 + τL_Φ)(‖ε(n)‖ + C)`, and `Π(1 + τL_Φ) ≤ exp(L_Φ Στ)`.
     #[must_use]
     pub fn closed(&self) -> f64 {
         self.learning_part() + self.discretisation_part()
     }
 
     /// Equation (4): `exp(L t(N-1)) Σ (δτ + ½Mτ²)`.
+    ///
+    /// For other methods it is `exp(L_Φ t(N-1)) Σ (δ_Φ + ρ)τ`, which holds on every grid: with `a = L_Φ t(N-1)` and
+    /// `b` the last `L_Φτ` the recursion ends at most at `(e^a(1 + b) - 1)(δ_Φ + ρ)/L_Φ`, and `e^a - 1 ≤ a e^a`.
     #[must_use]
     pub fn gronwall(&self) -> f64 {
-        (self.slope * self.elapsed(self.steps() - 1)).exp() * self.sum_of_terms()
+        (self.step_slope() * self.elapsed(self.steps() - 1)).exp() * self.sum_of_terms()
     }
 
-    /// The same with the exponent for which there is a proof, `t(N) - t(1)`.
+    /// The same with the exponent for which there is a proof with accelerations too, `t(N) - t(1)`.
     #[must_use]
     pub fn gronwall_proved(&self) -> f64 {
         let rest = self.elapsed(self.steps()) - self.elapsed(1);
-        (self.slope * rest).exp() * self.sum_of_terms()
+        (self.step_slope() * rest).exp() * self.sum_of_terms()
     }
 
-    /// What a step adds at most.
-    fn term(&self, tau: f64) -> f64 {
-        self.field_error * tau + 0.5 * self.acceleration * tau * tau
+    /// What a step adds at most, with this error of the step.
+    fn term(&self, tau: f64, error: f64) -> f64 {
+        error * tau + 0.5 * self.acceleration * tau * tau + self.truncation * tau
     }
 
     fn sum_of_terms(&self) -> f64 {
-        (0..self.steps()).map(|n| self.term(self.step(n))).sum()
+        let error = self.step_error();
+        (0..self.steps()).map(|n| self.term(self.step(n), error)).sum()
     }
 }
 
 /// `(e^(LT) - 1)/L`, and `T` where nothing grows.
 fn grown(slope: f64, time: f64) -> f64 {
     if slope.abs() < 1e-12 { time } else { (slope * time).exp_m1() / slope }
-}
-
-/// Follows the truth `u` and steps of Euler along `v` from the points `x0` `[batch, dim]`, in double precision, and
-/// measures what the bounds need. `times` are the ends of the steps, two at least and rising.
-///
-/// Takes `dim` tangents of `u` at five points for every step and trajectory.
-///
-/// # Errors
-/// When the truth cannot be followed, or is not finite.
-///
-/// # Panics
-/// When there are no two times.
-pub fn inference_errors(
-    u: &impl Tangent<2>,
-    v: &impl Tangent<2>,
-    x0: &Tensor<2>,
-    times: &[f64],
-) -> Result<InferenceErrors, SolveError<Tensor<2>>> {
-    let [.., end] = times else { panic!("steps need times") };
-    assert!(times.len() > 1, "steps need two times at least");
-    let span = Span { start: times[0], end: *end };
-    let looks = (LOOKS / (times.len() - 1)).max(LOOKS_AT_A_STEP);
-    let truth = followed(u, span, x0, fine(times, looks))?;
-    let batch = x0.dims()[0];
-    let mut errors = InferenceErrors {
-        times: times.to_vec(),
-        measured: vec![vec![0.0; batch]],
-        local: vec![vec![0.0; batch]],
-        logarithmic: vec![vec![0.0; batch]],
-        slope: 0.0,
-        growth: f64::NEG_INFINITY,
-        field_error: 0.0,
-        acceleration: 0.0,
-        exact: exact(u, v, &truth, looks)?,
-    };
-
-    let mut phi = x0.clone();
-    for n in 0..times.len() - 1 {
-        let (t, tau) = (times[n], times[n + 1] - times[n]);
-        let clock = || Placement::of(&phi).full(t, [batch]);
-        let velocity = v.velocity(clock(), phi.clone());
-        let wrong = norms(&(u.velocity(clock(), phi.clone()) - velocity.clone()));
-        let slopes = steepest(u, t, &phi, &truth[n * looks].1);
-        let fastest = accelerations(u, &truth[n * looks..=(n + 1) * looks]);
-        let last = errors.local.len() - 1;
-        let grow = |kept: &[f64], by: &dyn Fn(&Slopes) -> f64| {
-            let term = |i: usize| by(&slopes[i]) * kept[i] + tau * wrong[i] + 0.5 * tau * tau * fastest[i];
-            (0..batch).map(term).collect::<Vec<f64>>()
-        };
-        let local = grow(&errors.local[last], &|slopes| slopes.amplification(tau));
-        let logarithmic = grow(&errors.logarithmic[last], &|slopes| slopes.least_amplification(tau));
-        errors.local.push(local);
-        errors.logarithmic.push(logarithmic);
-
-        let largest = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        errors.slope = errors.slope.max(largest(&slopes.iter().map(|s| s.steepest).collect::<Vec<_>>()));
-        errors.growth = errors.growth.max(largest(&slopes.iter().map(|s| s.growth).collect::<Vec<_>>()));
-        errors.field_error = errors.field_error.max(largest(&wrong));
-        errors.acceleration = errors.acceleration.max(largest(&fastest));
-        phi = phi + velocity * tau;
-        errors.measured.push(norms(&(truth[(n + 1) * looks].1.clone() - phi.clone())));
-    }
-    Ok(errors)
-}
-
-/// The times with so many equal parts in each step.
-fn fine(times: &[f64], looks: usize) -> Vec<f64> {
-    let parts = times
-        .windows(2)
-        .flat_map(|ends| (0..looks).map(move |k| ends[0] + (ends[1] - ends[0]) * k as f64 / looks as f64));
-    parts.chain(times.last().copied()).collect()
-}
-
-type Path = Vec<(f64, Tensor<2>)>;
-
-fn followed(
-    field: &impl VelocityField<2>,
-    span: Span,
-    x0: &Tensor<2>,
-    times: Vec<f64>,
-) -> Result<Path, SolveError<Tensor<2>>> {
-    let solver = Solver { max_steps: 1_000_000, ..Solver::adaptive(Method::Dopri5, TRUE) };
-    Ok(solve_field(&solver, span, x0.clone(), &Save::At(times), field)?.saved)
-}
-
-/// The slopes of the field that are largest between two clouds, for each of their points.
-fn steepest(field: &impl Tangent<2>, t: f64, from: &Tensor<2>, to: &Tensor<2>) -> Vec<Slopes> {
-    let step = (to.clone() - from.clone()) / (BETWEEN - 1) as f64;
-    let at = |k: usize| -> Vec<Slopes> {
-        jacobians(field, t, from.clone() + step.clone() * k as f64).iter().map(Slopes::of).collect()
-    };
-    (1..BETWEEN)
-        .map(at)
-        .fold(at(0), |steepest, here| steepest.into_iter().zip(here).map(|(a, b)| a.max(b)).collect())
-}
-
-/// The largest `‖∂ₜu + (∇u)u‖` along a piece of each trajectory.
-fn accelerations(field: &impl Tangent<2>, path: &[(f64, Tensor<2>)]) -> Vec<f64> {
-    let mut largest = vec![0.0_f64; path[0].1.dims()[0]];
-    for (t, x) in path {
-        let t = Placement::of(x).full(*t, [x.dims()[0]]);
-        let velocity = field.velocity(t.clone(), x.clone());
-        let (_, change) = field.velocity_and_tangent(t.clone(), x.clone(), t.ones_like(), velocity);
-        for (largest, norm) in largest.iter_mut().zip(norms(&change)) {
-            *largest = largest.max(norm);
-        }
-    }
-    largest
-}
-
-/// Errors of the learned field along true paths, and of its exact solution.
-fn exact(
-    u: &impl Tangent<2>,
-    v: &impl Tangent<2>,
-    truth: &Path,
-    looks: usize,
-) -> Result<ExactInference, SolveError<Tensor<2>>> {
-    let (mut errors, mut growths) = (Vec::new(), Vec::new());
-    for (t, x) in truth {
-        let clock = || Placement::of(x).full(*t, [x.dims()[0]]);
-        let apart = norms(&(u.velocity(clock(), x.clone()) - v.velocity(clock(), x.clone())));
-        errors.push(root_mean_square(&apart));
-        let slopes = jacobians(v, *t, x.clone());
-        growths.push(
-            slopes.iter().map(|jacobian| Slopes::of(jacobian).growth).fold(f64::NEG_INFINITY, f64::max),
-        );
-    }
-    // Backwards, so that the growth from each time to the end is known: both integrals by the trapezoidal rule.
-    let (mut exponent, mut bound) = (0.0, 0.0);
-    for n in (0..truth.len() - 1).rev() {
-        let width = truth[n + 1].0 - truth[n].0;
-        let later = f64::exp(exponent) * errors[n + 1];
-        exponent += 0.5 * width * (growths[n] + growths[n + 1]);
-        bound += 0.5 * width * (later + f64::exp(exponent) * errors[n]);
-    }
-    let (start, end) = (&truth[0], &truth[truth.len() - 1]);
-    let span = Span { start: start.0, end: end.0 };
-    let learned = followed(v, span, &start.1, vec![end.0])?;
-    let apart = norms(&(end.1.clone() - learned[0].1.clone()));
-    let field_errors = errors.iter().step_by(looks).copied().collect();
-    Ok(ExactInference { field_errors, measured: root_mean_square(&apart), bound })
-}
-
-fn norms(x: &Tensor<2>) -> Vec<f64> {
-    to_host(&x.clone().square().sum_dim(1).sqrt())
-}
-
-fn root_mean_square(values: &[f64]) -> f64 {
-    (values.iter().map(|x| x * x).sum::<f64>() / values.len().max(1) as f64).sqrt()
 }

@@ -46,7 +46,7 @@ mod sde;
 mod times;
 
 pub use bits::{LogitTransform, PixelScale, log_mean_exp};
-pub use bound::{ExactInference, InferenceErrors, inference_errors};
+pub use bound::{ExactInference, FixedSteps, InferenceErrors, inference_errors, steepness};
 pub use change::ChangedSchedule;
 pub use coupling::{
     BatchBias, BatchCost, ConditionRule, Conditions, CouplingConfig, Pairing, Repeats, plan_entropy,

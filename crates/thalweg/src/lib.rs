@@ -112,13 +112,13 @@ pub mod run {
 pub mod flow {
     pub use thalweg_flow::{
         BatchBias, BatchCost, ChangedSchedule, Coefficients, ConditionRule, Conditions, Conversion,
-        CouplingConfig, Covariance, Divergence, ExactInference, FiniteDataFlow, FlowError, GaussianFlow,
-        InferenceErrors, Interval, Likelihood, LikelihoodLoss, LikelihoodProbes, LogLikelihood,
+        CouplingConfig, Covariance, Divergence, ExactInference, FiniteDataFlow, FixedSteps, FlowError,
+        GaussianFlow, InferenceErrors, Interval, Likelihood, LikelihoodLoss, LikelihoodProbes, LogLikelihood,
         LogitTransform, MaximumLikelihood, MixtureComponent, MixtureFlow, Pairing, PathConfig, PathSample,
         PenaltyScale, PixelScale, Preconditioned, Preconditioning, PredictedVelocity, Prediction, ProbeLaw,
         Probes, Reconstructed, Reconstruction, Regularisation, Repeats, Schedule, Source, StochasticSampler,
         TimeSampler, assignment_distance, ddim_step, debiased_distance, gaussian_log_density,
-        inference_errors, log_mean_exp, plan_entropy, sample,
+        inference_errors, log_mean_exp, plan_entropy, sample, steepness,
     };
 }
 

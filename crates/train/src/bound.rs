@@ -4,12 +4,12 @@ mod report;
 
 use thalweg_data::Dataset;
 use thalweg_flow::{
-    CouplingConfig, FiniteDataFlow, GaussianFlow, InferenceErrors, MixtureComponent, MixtureFlow, Schedule,
-    inference_errors,
+    CouplingConfig, FiniteDataFlow, FixedSteps, GaussianFlow, InferenceErrors, MixtureComponent, MixtureFlow,
+    Schedule, inference_errors,
 };
 use thalweg_nets::{ConditionSpec, Mlp};
 use thalweg_ot::Points;
-use thalweg_solve::Placement;
+use thalweg_solve::{Method, Placement};
 
 use crate::error::TrainError;
 use crate::objective::ObjectiveConfig;
@@ -27,7 +27,9 @@ const LAST_OF_FINITE: f64 = 0.9;
 /// What to measure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoundRequest {
-    /// Steps of Euler.
+    /// The method of inference.
+    pub method: Method,
+    /// Its steps, all equal.
     pub steps: usize,
     /// Trajectories.
     pub points: usize,
@@ -67,7 +69,7 @@ pub struct BoundReport {
 }
 
 impl TrainedFlow {
-    /// Measures the error of inference by steps of Euler, and what bounds it. The data are needed for an exact velocity,
+    /// Measures the error of inference by equal steps, and what bounds it. The data are needed for an exact velocity,
     /// and for conditions that are vectors.
     ///
     /// # Errors
@@ -101,7 +103,8 @@ impl TrainedFlow {
             ));
         }
         let at = |n: usize| interval.start + (end - interval.start) * n as f64 / request.steps as f64;
-        let times: Vec<f64> = (0..request.steps).map(at).chain([end]).collect();
+        let times = (0..request.steps).map(at).chain([end]).collect();
+        let steps = FixedSteps { method: request.method, times };
 
         let placement = Placement::cpu_double();
         let network = self.network().clone().cast(placement.dtype);
@@ -126,23 +129,23 @@ impl TrainedFlow {
         };
         match truth {
             Some(Known::Gaussian(words, truth)) => {
-                measure(words, true, inference_errors(&*truth, &field, &x0, &times))
+                measure(words, true, inference_errors(&*truth, &field, &x0, &steps))
             }
             Some(Known::Mixture(words, truth)) => {
-                measure(words, true, inference_errors(&*truth, &field, &x0, &times))
+                measure(words, true, inference_errors(&*truth, &field, &x0, &steps))
             }
             Some(Known::Finite(words, truth)) => {
-                measure(words, true, inference_errors(&*truth, &field, &x0, &times))
+                measure(words, true, inference_errors(&*truth, &field, &x0, &steps))
             }
             Some(Known::Before(network)) => {
                 let network = network.cast(placement.dtype);
                 let before = self.field(&network, &condition, 1.0, &placement);
                 let words = "the flow before it was tuned, solved accurately".to_string();
-                measure(words, false, inference_errors(&before, &field, &x0, &times))
+                measure(words, false, inference_errors(&before, &field, &x0, &steps))
             }
             None => {
                 let words = "the flow itself, solved accurately".to_string();
-                measure(words, false, inference_errors(&field, &field, &x0, &times))
+                measure(words, false, inference_errors(&field, &field, &x0, &steps))
             }
         }
     }
@@ -275,7 +278,14 @@ mod tests {
     }
 
     fn request() -> BoundRequest {
-        BoundRequest { steps: 6, points: 20, seed: 0, truth: TruthChoice::Exact, until: None }
+        BoundRequest {
+            method: Method::Euler,
+            steps: 6,
+            points: 20,
+            seed: 0,
+            truth: TruthChoice::Exact,
+            until: None,
+        }
     }
 
     /// Where the exact velocity takes the noise.
@@ -334,19 +344,27 @@ mod tests {
             ("data = { target.kind = 'two-moons', condition.kind = 'label' }", TruthChoice::Known, false),
             (&table, TruthChoice::Known, true),
         ] {
-            let (flow, dataset) = untrained(text);
-            let report = flow.bound(Some(&dataset), &BoundRequest { truth, ..request() }).unwrap();
-            assert_eq!(report.is_exact, exact, "{text}");
-            let errors = &report.errors;
-            for (bound, measured) in errors.logarithmic.iter().flatten().zip(errors.measured.iter().flatten())
-            {
-                // Slopes between five points are an estimate, which fails by little if at all.
-                assert!(*measured <= bound * 1.02 + 1e-7, "{text}: {measured} above {bound}");
+            for method in [Method::Euler, Method::Midpoint, Method::Rk4] {
+                let (flow, dataset) = untrained(text);
+                let report =
+                    flow.bound(Some(&dataset), &BoundRequest { method, truth, ..request() }).unwrap();
+                assert_eq!(report.is_exact, exact, "{text}");
+                let errors = &report.errors;
+                for (bound, measured) in
+                    errors.logarithmic.iter().flatten().zip(errors.measured.iter().flatten())
+                {
+                    // Slopes between five points are an estimate, which fails by little if at all.
+                    assert!(*measured <= bound * 1.02 + 1e-7, "{text}: {measured} above {bound}");
+                }
+                assert_eq!(errors.field_error == 0.0, !exact, "{text}");
+                let document = report.document().to_string();
+                assert!(document.contains("measured error") && !document.contains("null"), "{document}");
+                let page = report.page("b").render();
+                assert!(page.contains("Error along the way"));
+                assert_eq!(document.contains("acceleration M"), method == Method::Euler);
+                assert!(document.contains(&format!("\"method\":\"{method}\"")), "{document}");
+                assert_eq!(page.contains("6 steps of rk4"), method == Method::Rk4);
             }
-            assert_eq!(errors.field_error == 0.0, !exact, "{text}");
-            let document = report.document().to_string();
-            assert!(document.contains("measured error") && !document.contains("null"), "{document}");
-            assert!(report.page("b").render().contains("Error along the way"));
         }
     }
 

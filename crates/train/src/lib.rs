@@ -26,6 +26,7 @@ mod residual;
 mod session;
 mod stages;
 mod state;
+mod steepness;
 mod summary;
 mod trained;
 mod trainer;

@@ -1,14 +1,15 @@
 //! `report.html`: one page that shows what a run has learned, how well, and how to do it again.
 //!
 //! The page is made of pictures that depend on the dimension (a curve, the plane, pairs of coordinates), the scores
-//! with a sentence on how to read each, the training curve and the recipe. A picture that cannot be made leaves a
-//! warning in its place.
+//! with a sentence on how to read each, the training curve and the recipe; for a tuned flow also how steep its field has
+//! become. A picture that cannot be made leaves a warning in its place.
 
 mod line;
 mod pairs;
 mod plane;
 mod reproduce;
 mod scores;
+mod steepness;
 mod training;
 
 use std::path::PathBuf;
@@ -75,6 +76,7 @@ fn report(subject: &Subject, run: &RunDir) -> Report {
         pictures.split_first().map_or((None, &[][..]), |(first, others)| (Some(first), others));
     let sections =
         first.cloned().into_iter().chain([scores::section(evaluation)]).chain(others.iter().cloned());
+    let sections = sections.chain(steepness::section(subject));
     let sections = sections.chain([history.section()]).chain(scores::protocols(evaluation));
     let sections = sections.chain([reproduce::section(subject, run)]);
     sections.fold(report, Report::with).footer(concat!(

@@ -6,7 +6,9 @@ use thalweg_flow::{Divergence, Likelihood, LogLikelihood, PathConfig, Schedule, 
 use thalweg_nets::{ConditionSpec, Mlp, Residual};
 use thalweg_noise::Noise;
 use thalweg_run::{Document, RunDir};
-use thalweg_solve::{Placement, Save, SolveError, Solver, Steps, VelocityField, solve_field, to_host};
+use thalweg_solve::{
+    Placement, Save, SolveError, Solver, Steps, Tangent, VelocityField, solve_field, to_host,
+};
 
 use crate::base;
 use crate::error::TrainError;
@@ -104,6 +106,19 @@ pub struct Trajectories {
     pub squared_speeds: Vec<Vec<f64>>,
     /// Coordinates of a point.
     pub dim: usize,
+}
+
+/// What is followed, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'a> {
+    /// Source points in model units.
+    pub source: &'a [f64],
+    /// The condition of each.
+    pub condition: &'a Condition,
+    /// The solver of the flow; a second stage has its own.
+    pub solver: &'a Solver,
+    /// Times at which the flow is looked at.
+    pub count: usize,
 }
 
 /// Log-densities in data units.
@@ -313,42 +328,52 @@ impl TrainedFlow {
         solver: &Solver,
         count: usize,
     ) -> Result<Trajectories, TrainError> {
+        let mut found = Trajectories { dim: self.summary.dim, ..Trajectories::default() };
+        let way = Way { source, condition, solver, count };
+        found.times = self.follow(&way, |index, field, at| self.show(&mut found, index, field, at))?;
+        Ok(found)
+    }
+
+    /// Shows points on their way, in model units: some of them at a time, with the field there and the number of the time
+    /// among all, which are returned.
+    pub(crate) fn follow(
+        &self,
+        way: &Way,
+        mut look: impl FnMut(usize, &dyn Tangent<2>, (f64, Tensor<2>)),
+    ) -> Result<Vec<f64>, TrainError> {
         let dim = self.summary.dim;
         let placement = Placement::cpu();
         let span = self.recipe.flow.path.interval().span();
-        let Save::At(times) = Save::evenly(span, count) else {
+        let Save::At(times) = Save::evenly(span, way.count) else {
             unreachable!("evenly spaced times are given times")
         };
         // A second stage is shown at the same distances of time.
         let later = self.second_stage().map_or_else(Vec::new, |(_, stage)| {
             let share = stage.duration / span.length().abs();
-            let more = (share * (count - 1) as f64).ceil() as usize + 1;
+            let more = (share * (way.count - 1) as f64).ceil() as usize + 1;
             let Save::At(times) = Save::evenly(stage.span(), more) else { return Vec::new() };
             times.into_iter().skip(1).collect()
         });
-        let mut found =
-            Trajectories { times: [times.clone(), later.clone()].concat(), dim, ..Trajectories::default() };
-        found.points.resize(found.times.len(), Vec::new());
-        found.squared_speeds.resize(found.times.len(), Vec::new());
         let failed = |error: SolveError<Tensor<2>>| TrainError::solve("following trajectories", error);
-        for rows in row_ranges(source.len() / dim) {
-            let part = &source[rows.start * dim..rows.end * dim];
+        for rows in row_ranges(way.source.len() / dim) {
+            let part = &way.source[rows.start * dim..rows.end * dim];
             let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
-            let condition = select(condition, &rows);
+            let condition = select(way.condition, &rows);
             let field = self.field(self.network(), &condition, 1.0, &placement);
-            let solution = solve_field(solver, span, x0, &Save::At(times.clone()), &field).map_err(failed)?;
+            let solution =
+                solve_field(way.solver, span, x0, &Save::At(times.clone()), &field).map_err(failed)?;
             let first = solution.saved.into_iter().enumerate();
-            first.for_each(|(index, at)| self.show(&mut found, index, &field, at));
+            first.for_each(|(index, at)| look(index, &field, at));
             if let Some((residual, stage)) = self.second_stage() {
                 let told = tensor_condition(&condition, &placement);
                 let field = residual.given(&told, &solution.state);
                 let solution =
                     stage.solve(residual, &told, solution.state, &Save::At(later.clone())).map_err(failed)?;
                 let second = solution.saved.into_iter().enumerate();
-                second.for_each(|(index, at)| self.show(&mut found, times.len() + index, &field, at));
+                second.for_each(|(index, at)| look(times.len() + index, &field, at));
             }
         }
-        Ok(found)
+        Ok([times, later].concat())
     }
 
     /// Adds some points at one of the times, with their speeds.
@@ -356,9 +381,12 @@ impl TrainedFlow {
         &self,
         found: &mut Trajectories,
         index: usize,
-        field: &impl VelocityField<2>,
+        field: &dyn Tangent<2>,
         (time, x): (f64, Tensor<2>),
     ) {
+        let shown = found.points.len().max(index + 1);
+        found.points.resize(shown, Vec::new());
+        found.squared_speeds.resize(shown, Vec::new());
         let velocity = field.velocity(Placement::of(&x).full(time, [x.dims()[0]]), x.clone());
         found.squared_speeds[index].extend(to_host(&velocity.square().sum_dim(1)));
         let mut x = to_host(&x);

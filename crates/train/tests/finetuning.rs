@@ -9,9 +9,10 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use thalweg_run::{Event, RunDir, RunError, Sink, Sinks};
+use thalweg_solve::{Method, Solver};
 use thalweg_train::{
-    BoundRequest, Ending, EvaluateOptions, RECIPES, ReadRecipe, Session, TrainedFlow, TruthChoice, evaluate,
-    write_report, write_scores,
+    BoundRequest, Ending, EvaluateOptions, Evaluation, RECIPES, ReadRecipe, Session, TrainedFlow,
+    TruthChoice, evaluate, write_report, write_scores,
 };
 use tuned::{BASE, Bench, TUNED, begin, read, score, scored, train};
 
@@ -43,6 +44,14 @@ fn every_kind_of_pairs_mends_few_steps_and_the_evaluation_shows_both() {
             write_report(&session.flow(), &session.dataset, &evaluation, &session.run).unwrap();
             let page = std::fs::read_to_string(session.run.report_path()).unwrap();
             assert!(page.contains("before tuning") && page.contains("Samples before tuning"));
+            assert!(page.contains("How steep the field is along t") && !page.contains("After the gap"));
+            // What cannot be drawn is a warning in a report that is written all the same.
+            let hopeless = Solver { max_steps: 1, ..Solver::default() };
+            let evaluation = Evaluation { solver: hopeless, ..evaluation.clone() };
+            write_report(&session.flow(), &session.dataset, &evaluation, &session.run).unwrap();
+            let page = std::fs::read_to_string(session.run.report_path()).unwrap();
+            assert!(!page.contains("How steep") && page.contains("Steepness"));
+            assert!(page.contains("a picture is missing: following trajectories"));
         }
         // Opened again, the best weights are those that are used.
         let (opened, _) = TrainedFlow::open(&session.run).unwrap();
@@ -289,7 +298,14 @@ fn tables_are_found_where_the_base_found_them_and_small_ones_say_what_to_lower()
     let ReadRecipe { recipe, .. } = read(BASE, None, &[&table[..], &told].concat()).unwrap();
     let mut session = Session::begin(recipe, folder.path(), &at("told")).unwrap();
     train(&mut session, None);
-    let request = BoundRequest { steps: 3, points: 90, seed: 0, truth: TruthChoice::Known, until: None };
+    let request = BoundRequest {
+        method: Method::Euler,
+        steps: 3,
+        points: 90,
+        seed: 0,
+        truth: TruthChoice::Known,
+        until: None,
+    };
     let report = session.flow().bound(Some(&session.dataset), &request).unwrap();
     assert_eq!(report.errors.measured[3].len(), 90);
 }
@@ -317,7 +333,8 @@ fn a_tuned_flow_is_bounded_against_the_flow_before() {
     let bench = Bench::new(&[]);
     let session = bench.tune("tuned", &["flow.objective.pairs.kind=self"]);
     let bound = |truth| {
-        let request = BoundRequest { steps: 3, points: 10, seed: 0, truth, until: None };
+        let request =
+            BoundRequest { method: Method::Euler, steps: 3, points: 10, seed: 0, truth, until: None };
         session.flow().bound(None, &request).unwrap()
     };
     let (before, own) = (bound(TruthChoice::Known), bound(TruthChoice::Own));

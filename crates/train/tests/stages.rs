@@ -65,9 +65,12 @@ fn every_kind_improves_on_its_base_and_leaves_a_frozen_flow_as_it_was() {
         let alone = evaluation.flow_alone.as_ref();
         assert_eq!(alone.is_some(), first == "tuned");
         assert!(alone.is_none_or(|alone| score(&alone.scores, "nfe") == 3.0));
-        write_report(&opened, &session.dataset, &evaluation, &session.run).unwrap();
-        let page = std::fs::read_to_string(session.run.report_path()).unwrap();
+        let page = write_report(&opened, &session.dataset, &evaluation, &session.run).unwrap();
+        let page = std::fs::read_to_string(page).unwrap();
         assert_eq!(page.contains("Samples by the flow alone"), first == "tuned");
+        for expected in ["How steep the field is along t", "before tuning, largest", "is not counted.<"] {
+            assert!(page.contains(expected), "{name}: {expected}");
+        }
     }
 }
 

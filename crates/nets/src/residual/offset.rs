@@ -59,7 +59,7 @@ impl Offset {
         if let Err(error) = self.condition.check(condition) {
             panic!("{error}");
         }
-        let told = condition.vectors(self.labels.as_ref().map(|table| table.val()).as_ref());
+        let told = condition.vectors(self.labels.as_ref().map(Param::val).as_ref());
         let parts: Vec<Tensor<2>> = made.cloned().into_iter().chain(told).collect();
         let bias = self.first.bias.val().unsqueeze_dim(0);
         if parts.is_empty() {

@@ -1,6 +1,7 @@
 //! Bounds as lines, as a JSON document and as a page.
 
 use thalweg_plot::{Cell, Figure, Item, Line, Report, Section, Table, Tone};
+use thalweg_solve::Method;
 
 use super::BoundReport;
 
@@ -54,11 +55,25 @@ impl BoundReport {
     #[must_use]
     pub fn inputs(&self) -> Vec<(&'static str, f64, &'static str)> {
         let errors = &self.errors;
+        let is_euler = self.request.method == Method::Euler;
+        let met =
+            if is_euler { "exact at the points of inference" } else { "exact at the stages of inference" };
         let mut inputs = vec![
-            ("error of the field δ", errors.field_error, "exact at the points of inference"),
+            ("error of the field δ", errors.field_error, met),
             ("slope L", errors.slope, "largest at five points between inference and truth, an estimate"),
             ("growth μ", errors.growth, "largest at the same points, an estimate"),
-            ("acceleration M", errors.acceleration, "largest along true paths, an estimate"),
+        ];
+        if is_euler {
+            let origin = "largest along true paths, an estimate";
+            inputs.push(("acceleration M", errors.acceleration, origin));
+        } else {
+            let through = "L through the stages of a step, an estimate";
+            inputs.push(("slope of a step L_Φ", errors.step_slope(), through));
+            inputs.push(("error of a step δ_Φ", errors.step_error(), "δ through the stages of a step"));
+            let origin = "of one step from the truth along the truth, over its length: exact";
+            inputs.push(("departure of a step ρ", errors.truncation, origin));
+        }
+        inputs.extend([
             ("learning part of (5)", errors.learning_part(), "what training can make smaller"),
             ("discretisation part of (5)", errors.discretisation_part(), "what more steps can make smaller"),
             ("error of the field alone", errors.exact.measured, "root mean square, solved exactly"),
@@ -67,10 +82,20 @@ impl BoundReport {
                 errors.exact.bound,
                 "by the growth of the learned field; bounds W2 too; an estimate",
             ),
-        ];
+        ]);
         let certified = "certified for every point and time, by the norms of its layers";
         inputs.extend(self.network_slope.map(|slope| ("slope of the network, at most", slope, certified)));
         inputs
+    }
+
+    /// The steps in words, as in "16 steps of Euler".
+    #[must_use]
+    pub fn steps_in_words(&self) -> String {
+        let name = match self.request.method {
+            Method::Euler => "Euler".to_string(),
+            method => method.to_string(),
+        };
+        format!("{} steps of {name}", self.request.steps)
     }
 
     /// As one JSON document.
@@ -87,7 +112,7 @@ impl BoundReport {
             "created_by": concat!("thalweg ", env!("CARGO_PKG_VERSION")),
             "truth": self.truth,
             "exact": self.is_exact,
-            "method": "euler",
+            "method": self.request.method,
             "steps": self.request.steps,
             "points": self.request.points,
             "seed": self.request.seed,
@@ -138,8 +163,7 @@ impl BoundReport {
             let points: Vec<[f64; 2]> = points.map(|(t, value)| [*t, value]).collect();
             figure.with(Line::new(label, points).tone(Tone::Series(index)))
         });
-        let caption =
-            format!("{} trajectories of {} steps of Euler.", self.request.points, self.request.steps);
+        let caption = format!("{} trajectories of {}.", self.request.points, self.steps_in_words());
         let section = Section::new("Bounds")
             .text(
                 "Down to the closed form each line bounds those above it; Grönwall's form bounds the uniform recursion \
@@ -152,8 +176,17 @@ impl BoundReport {
             "A bound holds as far as its inputs do. Errors of the field are exact where inference goes; slopes and \
              accelerations are the largest that were met.",
         );
+        let what = if self.request.method == Method::Euler {
+            what
+        } else {
+            what.text(
+                "(4), (5) and the recursion are those of Euler with `L_Φ` for `L`, `δ_Φ + ρ` for `δ`, and no `M`: \
+                 what a step loses is measured, not taken from accelerations.",
+            )
+        };
         Report::new(name)
             .subtitle("The error of inference, and what bounds it")
+            .fact("method", self.request.method.to_string())
             .fact("steps", self.request.steps.to_string())
             .fact("trajectories", self.request.points.to_string())
             .with(section)
