@@ -209,7 +209,7 @@ pub mod noise {
 
 /// Files that are complete or absent.
 pub mod files {
-    pub use thalweg_files::{create_folder_atomically, stream_atomically, write_atomically};
+    pub use thalweg_files::{Fingerprint, create_folder_atomically, stream_atomically, write_atomically};
 }
 
 /// The code of the README, tested with the documentation.
