@@ -90,11 +90,11 @@ pub mod train {
         AverageConfig, Baseline, Best, BoundReport, BoundRequest, CertifyFiles, CertifyReport,
         CertifyRequest, Comparison, ConditionRequest, DataSummary, EmbeddedRecipe, Ending, Equation,
         EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField, FromConfig,
-        GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, ObjectiveConfig, OptimizerConfig,
-        OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES, ReadRecipe, Recipe,
-        ReconstructionConfig, ResidualConfig, SampleRequest, Samples, Scaling, ScoreFile, Session, Spread,
-        Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth,
-        TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
+        GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, Measured, MeasuredCurve,
+        ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
+        ReadRecipe, Recipe, ReconstructionConfig, ResidualConfig, SampleRequest, Samples, Scaling, ScoreFile,
+        Session, Spread, Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories,
+        Truth, TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
     };
 }
 

@@ -91,7 +91,7 @@ impl TrainedFlow {
         };
         report.slope = residual.steepest();
         report.duration = stage.duration;
-        let Some(structure) = residual.structure() else {
+        if residual.structure().is_none() {
             report.unstructured = Some(
                 "the second stage is a network without structure, so only its slope can be bounded; `contracting` and \
                  `free` stages can be certified"
@@ -99,7 +99,28 @@ impl TrainedFlow {
             );
             report.measured = Some(measured::measure(self, None, request)?);
             return Ok(report);
-        };
+        }
+        let limits = Limits { condition: request.condition, ..Limits::default() };
+        let effort = Effort { limits, largest: request.largest, ..Effort::default() };
+        report.certificate = self.certificate(&effort, &self.starts(request)?)?;
+        report.measured = Some(measured::measure(self, report.certificate.as_ref(), request)?);
+        Ok(report)
+    }
+
+    /// What the steps of a stage that contracts by construction are not proved to do, if anything.
+    pub(crate) fn steps_that_may_part(&self) -> Option<String> {
+        let (residual, _) = self.second_stage()?;
+        residual.structure()?.proof?;
+        let effort = Effort { largest: 0, stability: false, ..Effort::default() };
+        let certificate = self.certificate(&effort, &[]).ok()??;
+        let steps = certificate.claims.steps.certified()?;
+        (steps.factor >= 1.0).then(|| format!("of the second stage, {}", steps.words))
+    }
+
+    /// The proofs of a second stage that has a structure.
+    fn certificate(&self, effort: &Effort, starts: &[Vec<f64>]) -> Result<Option<Certificate>, TrainError> {
+        let Some((residual, stage)) = self.second_stage() else { return Ok(None) };
+        let Some(structure) = residual.structure() else { return Ok(None) };
         let field = field_of(&structure);
         let refuse =
             |problem: String| TrainError::Request(format!("the second stage cannot be certified: {problem}"));
@@ -109,7 +130,6 @@ impl TrainedFlow {
             metric: square(&proof.metric, structure.dim),
             multipliers: rescaled(&structure, &proof.multipliers),
         });
-        let starts = self.starts(request)?;
         let subject = Subject {
             origin: self.origin(),
             field: &field,
@@ -124,14 +144,9 @@ impl TrainedFlow {
                 high: structure.offset.iter().map(|[_, high]| *high).collect(),
             },
             known: known.as_ref(),
-            starts: &starts,
+            starts,
         };
-        let limits = Limits { condition: request.condition, ..Limits::default() };
-        let effort = Effort { limits, largest: request.largest, ..Effort::default() };
-        let certificate = Certificate::of(&subject, &effort).map_err(refuse)?;
-        report.measured = Some(measured::measure(self, Some(&certificate), request)?);
-        report.certificate = Some(certificate);
-        Ok(report)
+        Certificate::of(&subject, effort).map(Some).map_err(refuse)
     }
 
     /// Where the certificate is from.

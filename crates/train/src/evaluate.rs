@@ -137,6 +137,7 @@ pub fn evaluate(
     if let Some(source) = &source {
         shared.motion(&mut tally, flow, source, samples.as_ref());
     }
+    tally.warnings.extend(flow.steps_that_may_part());
     let mut beside = |words: &str, other: Option<TrainedFlow>| {
         other.zip(source.as_ref()).map(|(other, source)| {
             let mut found = Tally::default();

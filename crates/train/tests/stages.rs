@@ -263,3 +263,17 @@ fn nothing_that_is_measured_is_beyond_what_is_claimed() {
         }
     }
 }
+
+/// A stage that contracts need not contract by too long steps, and the evaluation says so.
+#[test]
+fn steps_that_are_too_long_are_told_of() {
+    let bench = Bench::new(&["train.steps=20"]);
+    let warned = |name: &str, solver: &str| {
+        let head = "residual.head={kind='contracting',rate=4.0}";
+        let session = bench.tune(name, &[head, solver, "train.steps=2"]);
+        let warnings = scored(&session).warnings;
+        warnings.iter().any(|warning| warning.contains("1 steps of euler are not proved to contract; "))
+    };
+    assert!(warned("long", "residual.solver={method='euler',steps={fixed=1}}"));
+    assert!(!warned("short", "residual.solver={method='euler',steps={fixed=20}}"));
+}
