@@ -92,9 +92,10 @@ pub mod train {
         EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField, FromConfig,
         GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, Measured, MeasuredCurve,
         ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
-        ReadRecipe, Recipe, ReconstructionConfig, ResidualConfig, SampleRequest, Samples, Scaling, ScoreFile,
-        Session, Spread, Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories,
-        Truth, TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
+        ReadRecipe, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest, Samples,
+        Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig, TrainError, TrainState,
+        TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe,
+        write_report, write_scores,
     };
 }
 

@@ -8,6 +8,7 @@ use thalweg_run::{Checkpoint, Document, RunDir};
 use thalweg_solve::Placement;
 
 use crate::error::TrainError;
+use crate::objective::ObjectiveConfig;
 use crate::parameters;
 use crate::recipe::Recipe;
 use crate::state::{self, flow_architecture};
@@ -77,6 +78,16 @@ pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result
     if ours != theirs {
         let message = format!(
             "the network of {} is another one ({theirs}, not {ours}): leave `[model]` and `[data]` out to take them over",
+            from.run.display()
+        );
+        return Err(TrainError::Request(message));
+    }
+    if let ObjectiveConfig::Reflow(_) = recipe.flow.objective
+        && (flow.recipe.flow.path, flow.recipe.flow.precondition)
+            != (recipe.flow.path, recipe.flow.precondition)
+    {
+        let message = format!(
+            "{} has another path, along which its pairs are made: leave `flow.path` and `flow.precondition` out",
             from.run.display()
         );
         return Err(TrainError::Request(message));

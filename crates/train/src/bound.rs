@@ -178,6 +178,9 @@ impl TrainedFlow {
     /// The velocity that perfect training would have found, or why there is none in closed form.
     fn exact_velocity(&self, dataset: Option<&Dataset>) -> Result<Known, String> {
         let flow = &self.recipe.flow;
+        if let ObjectiveConfig::Reflow(_) = flow.objective {
+            return Err("pairs of another flow have no closed form".to_string());
+        }
         if let ObjectiveConfig::Likelihood(_) = flow.objective {
             return Err("training by likelihood may find any flow that ends in the data".to_string());
         }

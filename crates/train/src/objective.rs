@@ -13,14 +13,15 @@ use thalweg_noise::Noise;
 use thalweg_run::Invalid;
 use thalweg_solve::{Checkpoints, Method, Placement, Solver, VelocityField, per_sample};
 
-use crate::encoded::Encoder;
 use crate::error::TrainError;
 use crate::field::{FlowField, preconditioning};
 use crate::finetune::{PairsConfig, ReconstructionConfig};
 use crate::gradients;
+use crate::own_pairs::{OwnPairs, Pools};
 use crate::parameters::{self, ByName};
 use crate::prepare::{Preparation, PreparedStep};
 use crate::recipe::Recipe;
+use crate::reflow::ReflowConfig;
 use crate::stages::Stages;
 use crate::summary::DataSummary;
 use reconstruction::Tuning;
@@ -39,6 +40,8 @@ pub enum ObjectiveConfig {
     Likelihood(LikelihoodConfig),
     /// The error of what a few steps make of noise: fine-tuning by maximum likelihood of reconstructions.
     Reconstruction(ReconstructionConfig),
+    /// Flow matching on pairs that a trained flow makes, which straightens its paths.
+    Reflow(ReflowConfig),
 }
 
 /// How a likelihood is trained.
@@ -82,6 +85,7 @@ impl ObjectiveConfig {
         let config = match self {
             Self::FlowMatching => return Ok(()),
             Self::Reconstruction(config) => return config.validate(recipe),
+            Self::Reflow(config) => return config.validate(recipe),
             Self::Likelihood(config) => config,
         };
         let at = |key: &str, message: String| Invalid::new(format!("flow.objective.{key}"), message);
@@ -132,10 +136,11 @@ pub struct Objective<'a> {
 /// What belongs to one of the objectives alone.
 #[derive(Debug)]
 enum Kind<'a> {
-    Matching,
+    /// With the way in which a flow makes pairs itself, where it does.
+    Matching(Option<Box<OwnPairs<'a>>>),
     Likelihood(MaximumLikelihood, TapeMemory),
-    /// With the way in which pairs are encoded, where they are.
-    Tuning(Box<Tuning<'a>>, Option<Box<Encoder<'a>>>),
+    /// The same.
+    Tuning(Box<Tuning<'a>>, Option<Box<OwnPairs<'a>>>),
 }
 
 impl<'a> Objective<'a> {
@@ -150,7 +155,17 @@ impl<'a> Objective<'a> {
         base: Option<&Mlp>,
     ) -> Result<Self, TrainError> {
         let kind = match &recipe.flow.objective {
-            ObjectiveConfig::FlowMatching => Kind::Matching,
+            ObjectiveConfig::FlowMatching => Kind::Matching(None),
+            ObjectiveConfig::Reflow(ReflowConfig { pool, passes, solver, encoded }) => {
+                let Some(base) = base else {
+                    return Err(TrainError::Request(
+                        "there is no trained flow to be straightened".to_string(),
+                    ));
+                };
+                let pools = Pools { solver, rows: *pool, passes: *passes, from_data: *encoded };
+                let own = OwnPairs::new(recipe, dataset, summary, base.clone().into(), pools);
+                Kind::Matching(Some(Box::new(own)))
+            }
             ObjectiveConfig::Likelihood(config) => {
                 let loss = MaximumLikelihood {
                     solver: config.solver.clone(),
@@ -165,14 +180,15 @@ impl<'a> Objective<'a> {
                 let Some(base) = base else {
                     return Err(TrainError::Request("there is no trained flow to be tuned".to_string()));
                 };
-                let encoder = match &config.pairs {
+                let own = match &config.pairs {
                     PairsConfig::Itself { pool, passes, solver } => {
-                        let how = (solver, *pool, *passes);
-                        Some(Box::new(Encoder::new(recipe, dataset, summary, base.clone().into(), how)))
+                        let pools = Pools { solver, rows: *pool, passes: *passes, from_data: 1.0 };
+                        let own = OwnPairs::new(recipe, dataset, summary, base.clone().into(), pools);
+                        Some(Box::new(own))
                     }
                     _ => None,
                 };
-                Kind::Tuning(Box::new(Tuning::new((recipe, summary), config, base.clone())), encoder)
+                Kind::Tuning(Box::new(Tuning::new((recipe, summary), config, base.clone())), own)
             }
         };
         Ok(Self {
@@ -194,8 +210,8 @@ impl<'a> Objective<'a> {
             Kind::Likelihood(..) => {
                 Ok(Prepared::Data(self.dataset.batch(self.recipe.train.batch, self.recipe.seed, step)?))
             }
-            Kind::Tuning(_, Some(encoder)) => Ok(Prepared::Pairs(encoder.step(step)?)),
-            Kind::Matching | Kind::Tuning(_, None) => Ok(Prepared::Pairs(self.preparation.step(step)?)),
+            Kind::Matching(Some(own)) | Kind::Tuning(_, Some(own)) => Ok(Prepared::Pairs(own.step(step)?)),
+            Kind::Matching(None) | Kind::Tuning(_, None) => Ok(Prepared::Pairs(self.preparation.step(step)?)),
         }
     }
 
@@ -243,7 +259,13 @@ impl<'a> Objective<'a> {
         let seed = self.recipe.seed;
         let mut noise = Noise::at(seed, "validation-loss", 0);
         let loss = match &self.kind {
-            Kind::Matching => self.matching_loss(model, &self.preparation.validation(rows)?, 0.0, &mut noise),
+            Kind::Matching(own) => {
+                let pairs = match own {
+                    Some(own) => own.validation(rows)?,
+                    None => self.preparation.validation(rows)?,
+                };
+                self.matching_loss(model, &pairs, 0.0, &mut noise)
+            }
             Kind::Likelihood(loss, _) => {
                 let batch = self.dataset.held_out(Split::Validation, Some(rows), seed)?;
                 let field = self.field(model, &batch.condition, 0.0, &mut noise);
@@ -252,11 +274,11 @@ impl<'a> Objective<'a> {
                     .map_err(|e| TrainError::solve("the validation loss", e))?
                     .loss
             }
-            Kind::Tuning(tuning, encoder) => {
+            Kind::Tuning(tuning, own) => {
                 // Debiased pairs compare two halves.
                 let rows = if rows == 1 { return Ok(None) } else { rows - rows % 2 };
-                let pairs = match encoder {
-                    Some(encoder) => encoder.validation(rows)?,
+                let pairs = match own {
+                    Some(own) => own.validation(rows)?,
                     None => self.preparation.validation(rows)?,
                 };
                 let pairs = self.chosen(tuning, model, &pairs, rows, &mut noise)?;

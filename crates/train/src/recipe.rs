@@ -206,6 +206,7 @@ impl Recipe {
         let interval = self.flow.path.interval();
         let objective = match &self.flow.objective {
             ObjectiveConfig::FlowMatching => None,
+            ObjectiveConfig::Reflow(config) => Some(("flow.objective.solver", &config.solver)),
             ObjectiveConfig::Likelihood(config) => Some(("flow.objective.solver", &config.solver)),
             ObjectiveConfig::Reconstruction(config) => Some(("flow.objective.solver", config.solver(self))),
         };

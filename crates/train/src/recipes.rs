@@ -40,6 +40,7 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "few-steps",
     "fine-tuning",
     "debiased",
+    "reflow",
     "free-stage",
     "contracting",
     "tree",

@@ -218,7 +218,9 @@ impl Training<'_> {
 
     fn check_trend(&self, step: u64, mean: f64, lowest: f64) -> Result<(), TrainError> {
         let least = match self.recipe.flow.objective {
-            ObjectiveConfig::FlowMatching | ObjectiveConfig::Reconstruction(_) => 1e-3,
+            ObjectiveConfig::FlowMatching
+            | ObjectiveConfig::Reconstruction(_)
+            | ObjectiveConfig::Reflow(_) => 1e-3,
             ObjectiveConfig::Likelihood(_) => 1.0,
         };
         if lowest.is_finite() && mean - lowest > DIVERGED * lowest.abs().max(least) {
