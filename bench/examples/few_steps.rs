@@ -36,25 +36,31 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    println!("| set | steps of Euler | before | tuned | reflow once | before, four times the steps | floor |");
+    println!(
+        "| set | steps of Euler | before | tuned | reflow once | before, four times the steps | floor |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for set in SETS {
         let mut bases = Vec::new();
         for seed in 0..arguments.seeds {
             let path = arguments.out.join(format!("{set}, seed {seed}"));
-            bases.push((train(set, seed, None, 1, &path)?, path));
+            let base = train(set, seed, 1, &Kind::Base, &path)?;
+            let at = arguments.out.join(format!("{set}, seed {seed}, reflow"));
+            let straight = train(set, seed, 1, &Kind::Reflow(&path), &at)?;
+            bases.push((base, straight, path));
         }
         for steps in STEPS {
-            let mut columns = [Vec::new(), Vec::new(), Vec::new()];
+            let mut columns = [const { Vec::new() }; 4];
             let mut floor = 0.0;
-            for (seed, (base, path)) in bases.iter().enumerate() {
+            for (seed, (base, straight, path)) in bases.iter().enumerate() {
                 let at = arguments.out.join(format!("{set}, seed {seed}, {steps} steps"));
-                let tuned = train(set, seed as u64, Some(path), steps, &at)?;
+                let tuned = train(set, seed as u64, steps, &Kind::Tuned(path), &at)?;
                 let (after, more) = (scored(&tuned, steps)?, scored(base, MORE * steps)?);
                 let before = after.base.as_ref().map_or(&[][..], |base| &base.scores);
                 columns[0].extend(w2(before));
                 columns[1].extend(w2(&after.scores));
-                columns[2].extend(w2(&more.scores));
+                columns[2].extend(w2(&scored(straight, steps)?.scores));
+                columns[3].extend(w2(&more.scores));
                 floor = after.scores.iter().find_map(|s| s.floor.filter(|_| s.name == "w2")).unwrap_or(floor);
             }
             let cells = columns.iter().map(|values| match mean_and_standard_error(values) {
@@ -73,15 +79,25 @@ struct Trained {
     dataset: thalweg_data::Dataset,
 }
 
-/// Trains a base of independent pairs, or tunes one to some steps with its own pairs.
-fn train(
-    set: &str,
-    seed: u64,
-    from: Option<&Path>,
-    steps: usize,
-    path: &Path,
-) -> Result<Trained, Box<dyn Error>> {
-    let (batches, rate) = if from.is_some() { (1500, 0.0005) } else { (8000, 0.002) };
+/// What is trained, and from which base.
+enum Kind<'a> {
+    /// With independent pairs.
+    Base,
+    /// To some steps, with pairs of the base's own.
+    Tuned(&'a Path),
+    /// On the pairs of the base, for as many evaluations as a tuning to four steps.
+    Reflow(&'a Path),
+}
+
+fn train(set: &str, seed: u64, steps: usize, kind: &Kind, path: &Path) -> Result<Trained, Box<dyn Error>> {
+    let (batches, rate, from, changes) = match kind {
+        Kind::Base => (8000, 0.002, None, &[][..]),
+        Kind::Tuned(from) => {
+            let changes = &["flow.objective.kind=reconstruction", "flow.objective.pairs.kind=self"][..];
+            (1500, 0.0005, Some(*from), changes)
+        }
+        Kind::Reflow(from) => (6000, 0.001, Some(*from), &["flow.objective.kind=reflow"][..]),
+    };
     let text = format!(
         "name = 'few'
         seed = {seed}
@@ -100,8 +116,6 @@ fn train(
         replicates = 0
         report = false"
     );
-    let tuning = ["flow.objective.kind=reconstruction", "flow.objective.pairs.kind=self"];
-    let changes = if from.is_some() { &tuning[..] } else { &[] };
     let session = cell::trained(cell::recipe(&text, changes.iter().copied(), from)?, path, false)?;
     Ok(Trained { flow: session.flow(), dataset: session.dataset })
 }
