@@ -14,7 +14,7 @@ use thalweg_metrics::mean_and_standard_error;
 use thalweg_nets::{Anchoring, Condition};
 use thalweg_noise::Noise;
 use thalweg_solve::{Method, Placement, Save, Solver, Span, VelocityField, solve_field, to_host};
-use thalweg_train::{CertifyRequest, FlowField, TrainedFlow};
+use thalweg_train::{CertifyRequest, FlowField, Reading, TrainedFlow};
 
 #[derive(Parser)]
 struct Arguments {
@@ -224,7 +224,7 @@ fn solved(
     let condition = Condition::Vectors(told.clone() + condition.clone());
     let placement = Placement::of(source);
     let network = flow.network().clone().cast(placement.dtype);
-    let field = FlowField::new(&network, None, &condition, 1.0);
+    let field = FlowField::new(&network, Reading::Plain, &condition, 1.0);
     let field = |t: Tensor<1>, x: Tensor<2>| field.velocity(t, x) + pushed.clone();
     let x0 = source.clone() + moved.clone();
     let after = solve_field(&flow.recipe.evaluate.solver, Span::FORWARD, x0, &Save::End, &field)

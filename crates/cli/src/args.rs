@@ -103,6 +103,11 @@ pub struct Sample {
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub stochastic: Option<f64>,
 
+    /// Sample in the steps of a diffusion model, with this share of fresh noise: 0 is DDIM, 1 is DDPM
+    /// (needs a Gaussian source; `--steps` sets its steps).
+    #[arg(long, value_name = "ETA", allow_negative_numbers = true, conflicts_with = "stochastic")]
+    pub ancestral: Option<f64>,
+
     /// How to solve the differential equation.
     #[command(flatten)]
     pub solver: SolverArguments,

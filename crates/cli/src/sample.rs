@@ -68,22 +68,28 @@ pub fn condition_request(label: Option<usize>, vector: Option<&[f64]>) -> Condit
 }
 
 fn equation(arguments: &Sample, flow: &TrainedFlow) -> Result<Equation, Failure> {
-    let Some(strength) = arguments.stochastic else {
-        return Ok(Equation::Flow(solver::changed(&flow.recipe.evaluate.solver, &arguments.solver)?));
+    let name = match (arguments.stochastic, arguments.ancestral) {
+        (Some(_), _) => "--stochastic",
+        (None, Some(_)) => "--ancestral",
+        (None, None) => {
+            return Ok(Equation::Flow(solver::changed(&flow.recipe.evaluate.solver, &arguments.solver)?));
+        }
     };
     let asked = &arguments.solver;
     if asked.solver.is_some() || asked.rtol.is_some() || asked.atol.is_some() {
-        return Err(Failure::request("--stochastic has a solver of its own: only --steps goes with it"));
+        return Err(Failure::request(format!("{name} has a solver of its own: only --steps goes with it")));
     }
     let Some(steps) = asked.steps else {
-        return Err(Failure::request(
-            "--stochastic takes fixed steps: say how many with --steps, some hundreds",
-        ));
+        let message = format!("{name} takes fixed steps: say how many with --steps, some hundreds");
+        return Err(Failure::request(message));
     };
     if steps == 0 {
         return Err(Failure::request(solver::NO_STEPS));
     }
-    Ok(Equation::Stochastic { strength, steps })
+    Ok(match (arguments.stochastic, arguments.ancestral) {
+        (None, Some(freshness)) => Equation::Ancestral { freshness, steps },
+        (strength, _) => Equation::Stochastic { strength: strength.unwrap_or_default(), steps },
+    })
 }
 
 /// What samples can be written as.

@@ -140,6 +140,10 @@ fn requests_that_do_not_fit_the_run() {
     thalweg(run, "sample run --solver rk4").refused(&["rk4", "--steps N"]);
     thalweg(run, "sample run --rtol -1").refused(&["-1"]);
     thalweg(run, "sample run --stochastic 0.5").refused(&["--steps"]);
+    thalweg(run, "sample run --ancestral 1").refused(&["--ancestral takes fixed steps"]);
+    thalweg(run, "sample run --ancestral 1.5 --steps 3").refused(&["freshness", "between 0 and 1"]);
+    thalweg(run, "sample run --ancestral 1 --steps 3 --solver rk4").refused(&["only --steps"]);
+    thalweg(run, "sample run --ancestral 1 --stochastic 1 --steps 3").refused(&["cannot be used with"]);
     for command in ["sample run", "sample run --stochastic 0.5", "evaluate run"] {
         thalweg(run, &format!("{command} --steps 0")).refused(&["--steps must be at least 1"]);
     }

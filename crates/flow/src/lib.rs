@@ -26,6 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ancestral;
 mod bits;
 mod bound;
 mod change;
@@ -45,6 +46,7 @@ mod schedule;
 mod sde;
 mod times;
 
+pub use ancestral::{AncestralSampler, AncestralStep};
 pub use bits::{LogitTransform, PixelScale, log_mean_exp};
 pub use bound::{ExactInference, FixedSteps, InferenceErrors, inference_errors, steepness};
 pub use change::ChangedSchedule;

@@ -92,10 +92,10 @@ pub mod train {
         EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField, FromConfig,
         GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, Measured, MeasuredCurve,
         ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
-        ReadRecipe, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest, Samples,
-        Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig, TrainError, TrainState,
-        TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate, find_recipe, read_recipe,
-        write_report, write_scores,
+        ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest,
+        Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig, TrainError,
+        TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate, find_recipe,
+        read_recipe, write_report, write_scores,
     };
 }
 
@@ -112,14 +112,15 @@ pub mod run {
 /// The method: probability paths, couplings, time samplers, likelihood, flows in closed form.
 pub mod flow {
     pub use thalweg_flow::{
-        BatchBias, BatchCost, ChangedSchedule, Coefficients, ConditionRule, Conditions, Conversion,
-        CouplingConfig, Covariance, Divergence, ExactInference, FiniteDataFlow, FixedSteps, FlowError,
-        GaussianFlow, InferenceErrors, Interval, Likelihood, LikelihoodLoss, LikelihoodProbes, LogLikelihood,
-        LogitTransform, MaximumLikelihood, MixtureComponent, MixtureFlow, Pairing, PathConfig, PathSample,
-        PenaltyScale, PixelScale, Preconditioned, Preconditioning, PredictedVelocity, Prediction, ProbeLaw,
-        Probes, Reconstructed, Reconstruction, Regularisation, Repeats, Schedule, Source, StochasticSampler,
-        TimeSampler, assignment_distance, ddim_step, debiased_distance, gaussian_log_density,
-        inference_errors, log_mean_exp, plan_entropy, sample, steepness,
+        AncestralSampler, AncestralStep, BatchBias, BatchCost, ChangedSchedule, Coefficients, ConditionRule,
+        Conditions, Conversion, CouplingConfig, Covariance, Divergence, ExactInference, FiniteDataFlow,
+        FixedSteps, FlowError, GaussianFlow, InferenceErrors, Interval, Likelihood, LikelihoodLoss,
+        LikelihoodProbes, LogLikelihood, LogitTransform, MaximumLikelihood, MixtureComponent, MixtureFlow,
+        Pairing, PathConfig, PathSample, PenaltyScale, PixelScale, Preconditioned, Preconditioning,
+        PredictedVelocity, Prediction, ProbeLaw, Probes, Reconstructed, Reconstruction, Regularisation,
+        Repeats, Schedule, Source, StochasticSampler, TimeSampler, assignment_distance, ddim_step,
+        debiased_distance, gaussian_log_density, inference_errors, log_mean_exp, plan_entropy, sample,
+        steepness,
     };
 }
 

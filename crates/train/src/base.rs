@@ -24,8 +24,15 @@ pub struct FromConfig {
 }
 
 /// What a recipe takes over from the run it starts from, unless it says otherwise itself.
-const INHERITED: &[&[&str]] =
-    &[&["seed"], &["data"], &["model"], &["flow", "path"], &["flow", "precondition"], &["evaluate"]];
+const INHERITED: &[&[&str]] = &[
+    &["seed"],
+    &["data"],
+    &["model"],
+    &["flow", "path"],
+    &["flow", "prediction"],
+    &["flow", "precondition"],
+    &["evaluate"],
+];
 
 /// A recipe, and where the relative paths in it start from.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,12 +89,19 @@ pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result
         );
         return Err(TrainError::Request(message));
     }
-    if let ObjectiveConfig::Reflow(_) = recipe.flow.objective
-        && (flow.recipe.flow.path, flow.recipe.flow.precondition)
-            != (recipe.flow.path, recipe.flow.precondition)
-    {
+    let read = |recipe: &Recipe| (recipe.flow.prediction, recipe.flow.precondition);
+    if read(&flow.recipe) != read(recipe) {
         let message = format!(
-            "{} has another path, along which its pairs are made: leave `flow.path` and `flow.precondition` out",
+            "the network of {} means something else: leave `flow.prediction` and `flow.precondition` out to take them \
+             over",
+            from.run.display()
+        );
+        return Err(TrainError::Request(message));
+    }
+    let is_reflow = matches!(recipe.flow.objective, ObjectiveConfig::Reflow(_));
+    if is_reflow && flow.recipe.flow.path != recipe.flow.path {
+        let message = format!(
+            "{} has another path, along which its pairs are made: leave `flow.path` out to take it over",
             from.run.display()
         );
         return Err(TrainError::Request(message));

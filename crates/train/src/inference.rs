@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use thalweg_data::Condition;
 use thalweg_solve::{Placement, Save, SolveError, Solver, Span, solve_field, to_host};
 
-use crate::field::{FlowField, preconditioning};
+use crate::field::{FlowField, reading};
 use crate::objective::tensor_condition;
 use crate::recipe::Recipe;
 use crate::stages::Stages;
@@ -68,8 +68,8 @@ impl Inference<'_> {
     ) -> Result<Tensor<2>, SolveError<()>> {
         let (placement, dim) = (Placement::cpu(), self.summary.dim);
         let x = placement.tensor::<2>(points, [points.len() / dim, dim]);
-        let scales = preconditioning(&self.recipe.flow, self.summary);
-        let field = FlowField::new(&stages.flow, scales, &tensor_condition(condition, &placement), 1.0);
+        let reading = reading(self.recipe, self.summary);
+        let field = FlowField::new(&stages.flow, reading, &tensor_condition(condition, &placement), 1.0);
         let solution = solve_field(solver, span, x, &Save::End, &field);
         Ok(solution.map_err(SolveError::without_state)?.state)
     }

@@ -42,7 +42,7 @@ pub use error::TrainError;
 pub use evaluate::{
     Baseline, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
 };
-pub use field::FlowField;
+pub use field::{FlowField, Reading};
 pub use finetune::{GuardConfig, PairsConfig, Penalties, ReconstructionConfig};
 pub use guard::{Best, Look, Watch};
 pub use learning_rate::LearningRate;

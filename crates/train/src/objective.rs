@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use thalweg_data::{self as data, Dataset, Split};
 use thalweg_flow::{
-    CouplingConfig, Divergence, MaximumLikelihood, Preconditioning, Regularisation, TimeSampler,
+    Conversion, CouplingConfig, Divergence, MaximumLikelihood, PathSample, Prediction, Regularisation,
+    TimeSampler,
 };
 use thalweg_nets::{Activation, Condition, Mlp};
 use thalweg_noise::Noise;
@@ -14,7 +15,7 @@ use thalweg_run::Invalid;
 use thalweg_solve::{Checkpoints, Method, Placement, Solver, VelocityField, per_sample};
 
 use crate::error::TrainError;
-use crate::field::{FlowField, preconditioning};
+use crate::field::{FlowField, Reading, reading};
 use crate::finetune::{PairsConfig, ReconstructionConfig};
 use crate::gradients;
 use crate::own_pairs::{OwnPairs, Pools};
@@ -128,7 +129,7 @@ pub struct Objective<'a> {
     recipe: &'a Recipe,
     dataset: &'a Dataset,
     preparation: Preparation<'a>,
-    scales: Option<Preconditioning>,
+    reading: Reading,
     kind: Kind<'a>,
     placement: Placement,
 }
@@ -195,7 +196,7 @@ impl<'a> Objective<'a> {
             recipe,
             dataset,
             preparation: Preparation::new(recipe, dataset)?,
-            scales: preconditioning(&recipe.flow, summary),
+            reading: reading(recipe, summary),
             kind,
             placement: Placement::cpu(),
         })
@@ -311,10 +312,18 @@ impl<'a> Objective<'a> {
         // Mirrored rows follow the others, and are told the same.
         let mirrored: Vec<usize> = (0..sample.rows_per_pair).flat_map(|_| 0..*rows).collect();
         let field = self.field(model, &condition.select(&mirrored), dropout, noise);
-        let error = (field.velocity(sample.t.clone(), sample.x) - sample.velocity).square();
-        match self.scales {
-            None => error.mean(),
-            Some(scales) => (error * per_sample::<2>(scales.loss_weight(sample.t))).mean(),
+        let PathSample { t, x, velocity, .. } = sample;
+        match self.reading {
+            Reading::Plain => (field.velocity(t, x) - velocity).square().mean(),
+            Reading::Scaled(scales) => {
+                let error = (field.velocity(t.clone(), x) - velocity).square();
+                (error * per_sample::<2>(scales.loss_weight(t))).mean()
+            }
+            Reading::Predicted { prediction, schedule } => {
+                let arrow = Conversion { from: Prediction::Velocity, to: prediction };
+                let target = arrow.apply(&schedule.at_times(t.clone()), x.clone(), velocity);
+                (field.output(t, x) - target).square().mean()
+            }
         }
     }
 
@@ -358,7 +367,7 @@ impl<'a> Objective<'a> {
         if dropout > 0.0 {
             condition = condition.dropped(dropout, noise);
         }
-        FlowField::new(&model.flow, self.scales, &condition, 1.0)
+        FlowField::new(&model.flow, self.reading, &condition, 1.0)
     }
 }
 

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 use thalweg_data::{ConditionConfig, DataConfig, DataError, SourceConfig};
-use thalweg_flow::{CouplingConfig, FlowError, PathConfig, Source, TimeSampler};
+use thalweg_flow::{
+    Conversion, CouplingConfig, FlowError, PathConfig, Prediction, Schedule, Source, TimeSampler,
+};
 use thalweg_metrics::TwoSample;
 use thalweg_nets::MlpConfig;
 use thalweg_run::{Document, Invalid, RecipeError};
@@ -64,6 +66,10 @@ pub struct FlowConfig {
     pub time: TimeSampler,
     /// What is minimised.
     pub objective: ObjectiveConfig,
+    /// What the network predicts. A velocity is well conditioned everywhere; noise makes it a diffusion model, on paths
+    /// that keep some data at their start, like the variance-preserving one.
+    #[serde(default)]
+    pub prediction: Prediction,
     /// Whether the network's input and output are scaled to the size of the path, for one-sided paths whose scales
     /// grow (variance exploding).
     pub precondition: bool,
@@ -252,7 +258,54 @@ impl Recipe {
             let message = format!("scales exist for one-sided paths only, not for the {path} path");
             return Err(Invalid::new("flow.precondition", message));
         }
+        self.validate_prediction()?;
         flow.objective.validate(self)
+    }
+
+    /// The one-sided schedule that the path is, where it is one: which is what scores and predictions other than the velocity
+    /// are defined on.
+    #[must_use]
+    pub fn schedule(&self) -> Option<Schedule> {
+        let is_gaussian = matches!(self.data.source, SourceConfig::Gaussian {});
+        match self.flow.path {
+            PathConfig::OneSided { schedule } => Some(schedule),
+            PathConfig::Linear { sigma: 0.0 } if is_gaussian => Some(Schedule::Linear { sigma_min: 0.0 }),
+            PathConfig::Trigonometric {} if is_gaussian => Some(Schedule::Cosine {}),
+            _ => None,
+        }
+    }
+
+    fn validate_prediction(&self) -> Result<(), Invalid> {
+        let (prediction, path) = (self.flow.prediction, self.flow.path.name());
+        if prediction == Prediction::Velocity {
+            return Ok(());
+        }
+        let refuse = |message: String| Err(Invalid::new("flow.prediction", message));
+        if self.flow.precondition {
+            return refuse("scales are around velocities: set `flow.precondition` to false".to_string());
+        }
+        let Some(schedule) = self.schedule() else {
+            return refuse(format!(
+                "data, noise and score are known on one-sided paths from a Gaussian source, not on the {path} path"
+            ));
+        };
+        let interval = schedule.interval();
+        for t in [interval.start, interval.end] {
+            let c = schedule.at(t);
+            let arrows = [(Prediction::Velocity, prediction), (prediction, Prediction::Velocity)];
+            let finite = arrows.into_iter().all(|(from, to)| {
+                let (p, q) = Conversion { from, to }.weights(&c);
+                p.is_finite() && q.is_finite()
+            });
+            if !finite {
+                return refuse(format!(
+                    "what is predicted does not give a velocity at t = {t} of this path, which divides by zero there; \
+                     take `velocity`, or a path like {{ kind = \"one-sided\", schedule = {{ kind = \
+                     \"variance-preserving\" }} }}"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -34,6 +34,7 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "ot-cfm",
     "vp",
     "ve",
+    "ddpm",
     "sb-cfm",
     "stochastic-interpolant",
     "cnf",

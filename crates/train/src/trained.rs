@@ -2,7 +2,9 @@
 
 use burn::tensor::Tensor;
 use thalweg_data::{Condition, Dataset, SourceConfig};
-use thalweg_flow::{Divergence, Likelihood, LogLikelihood, PathConfig, Schedule, StochasticSampler, sample};
+use thalweg_flow::{
+    AncestralSampler, Divergence, Likelihood, LogLikelihood, Schedule, StochasticSampler, sample,
+};
 use thalweg_nets::{ConditionSpec, Mlp, Residual};
 use thalweg_noise::Noise;
 use thalweg_run::{Document, RunDir};
@@ -12,7 +14,7 @@ use thalweg_solve::{
 
 use crate::base;
 use crate::error::TrainError;
-use crate::field::{FlowField, preconditioning};
+use crate::field::{FlowField, reading};
 use crate::objective::{ObjectiveConfig, tensor_condition};
 use crate::recipe::Recipe;
 use crate::residual::{FirstStage, ResidualConfig};
@@ -65,6 +67,13 @@ pub enum Equation {
         /// Strength `η` of its noise.
         strength: f64,
         /// Its steps.
+        steps: usize,
+    },
+    /// The steps of a diffusion model.
+    Ancestral {
+        /// The share of noise that is fresh: 0 is DDIM, 1 is DDPM.
+        freshness: f64,
+        /// How many.
         steps: usize,
     },
 }
@@ -296,6 +305,18 @@ impl TrainedFlow {
                     sampler
                         .sample(&field, x0, &mut noise)
                         .map_err(|error| TrainError::solve("stochastic sampling", error))?
+                }
+                Equation::Ancestral { freshness, steps } => {
+                    let (schedule, freshness, steps) = (self.schedule()?, *freshness, *steps);
+                    let sampler = AncestralSampler { schedule, freshness, steps };
+                    sampler.validate()?;
+                    evaluations += (rows.len() * steps * field.passes()) as f64;
+                    let end = sampler.sample(&field, x0, &mut noise);
+                    if !end.clone().is_finite().all().into_scalar::<bool>() {
+                        let reason = "the state is not finite any more";
+                        return Err(TrainError::solve("ancestral sampling", reason));
+                    }
+                    end
                 }
             };
             let end = match self.second_stage() {
@@ -553,26 +574,20 @@ impl TrainedFlow {
         guidance: f64,
         placement: &Placement,
     ) -> FlowField<'n> {
-        let scales = preconditioning(&self.recipe.flow, &self.summary);
-        FlowField::new(network, scales, &tensor_condition(condition, placement), guidance)
+        let reading = reading(&self.recipe, &self.summary);
+        FlowField::new(network, reading, &tensor_condition(condition, placement), guidance)
     }
 
     /// The one-sided schedule that the path is, for stochastic sampling.
     pub(crate) fn schedule(&self) -> Result<Schedule, TrainError> {
-        let path = self.recipe.flow.path;
-        match path {
-            PathConfig::OneSided { schedule } => Ok(schedule),
-            PathConfig::Linear { sigma: 0.0 } if self.summary.gaussian_source => {
-                Ok(Schedule::Linear { sigma_min: 0.0 })
-            }
-            PathConfig::Trigonometric {} if self.summary.gaussian_source => Ok(Schedule::Cosine {}),
-            _ => Err(TrainError::Request(format!(
+        self.recipe.schedule().ok_or_else(|| {
+            TrainError::Request(format!(
                 "stochastic sampling needs the score, which the velocity gives for one-sided paths from a Gaussian \
                  source; this flow has the {} path{}",
-                path.name(),
+                self.recipe.flow.path.name(),
                 if self.summary.gaussian_source { "" } else { " and starts from a data set" }
-            ))),
-        }
+            ))
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use thalweg_solve::{Augmented, Placement, Save, Solver, VelocityField as _, inte
 use super::truth::HeldOut;
 use super::{Tally, mean_score, normal_interval, words};
 use crate::error::TrainError;
-use crate::field::{FlowField, preconditioning};
+use crate::field::{FlowField, reading};
 use crate::objective::tensor_condition;
 use crate::trained::TrainedFlow;
 
@@ -77,12 +77,12 @@ fn follow(
     let dim = flow.summary.dim;
     let placement = Placement::cpu();
     let interval = flow.recipe.flow.path.interval();
-    let scales = preconditioning(&flow.recipe.flow, &flow.summary);
+    let reading = reading(&flow.recipe, &flow.summary);
     let mut paths = Paths { energies: Vec::new(), detours: Vec::new() };
     for (batch, part) in source.chunks(BATCH * dim).enumerate() {
         let rows: Vec<usize> = (0..part.len() / dim).map(|row| batch * BATCH + row).collect();
         let condition = tensor_condition(&condition.select(&rows), &placement);
-        let field = FlowField::new(flow.network(), scales, &condition, 1.0);
+        let field = FlowField::new(flow.network(), reading, &condition, 1.0);
         let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
         let start = Augmented::zeroed(x0.clone(), 1);
         let solution =
