@@ -131,7 +131,7 @@ pub struct ContractionClaim {
     pub condition: f64,
     /// `e^{-cT}`: the share of a distance that is left at the end, in the norm of `P`.
     pub horizon_factor: f64,
-    /// `√κ e^{-cT}`: the same in the Euclidean norm.
+    /// The same in the Euclidean norm: `√κ e^{-cT}`, or what norms of the parts give where that is less.
     pub euclidean_factor: f64,
     /// A bound of `sup ‖F(0, u)‖ / c` in the norm of `P`: solutions come as close to the origin as this. For an anchored
     /// field it is `sup ‖g‖ / c`, and solutions never go further from their anchor.

@@ -96,7 +96,7 @@ fn growth(majorant: &Mat<f64>, weights: &[f64]) -> f64 {
 }
 
 /// `-λ_max(sym A₀) - Σ ‖A_j‖ ‖ℓ_j W_j‖`.
-fn euclidean(field: &Field) -> f64 {
+pub(crate) fn euclidean(field: &Field) -> f64 {
     let growth = extremes(&field.linear).map_or(f64::INFINITY, |[_, greatest]| greatest);
     // What cannot be computed is no bound.
     let norm = |matrix: &Mat<f64>| spectral(matrix).unwrap_or(f64::INFINITY);

@@ -78,7 +78,9 @@ fn one_coordinate_in_closed_form() {
     assert!((claim.rate - 0.6).abs() < 1e-4 && claim.source == Source::Search, "{claim:?}");
     assert!((claim.condition - 1.0).abs() < 1e-12);
     assert!((claim.horizon_factor - (-claim.rate * 1.5).exp()).abs() < 1e-15);
-    assert!((claim.euclidean_factor - claim.horizon_factor).abs() < 1e-12);
+    // Norms of the parts give the best rate to the last digit, of which a search stays a little short.
+    assert!(claim.euclidean_factor <= claim.horizon_factor + 1e-12);
+    assert!((claim.euclidean_factor - (-0.6_f64 * 1.5).exp()).abs() < 1e-12);
     assert!(claim.eigenvalue < 0.0);
     // |g| = 0.1 in the norm of the metric.
     let expected = 0.1 * claim.metric[0][0].sqrt() / claim.rate;

@@ -209,19 +209,19 @@ pub struct Certify {
     pub check: Option<PathBuf>,
 
     /// The largest condition number of a metric.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1e3)]
+    #[arg(long, conflicts_with = "check", value_name = "NUMBER", default_value_t = 1e3)]
     pub condition_number: f64,
 
     /// Stages of more coordinates and units than this, taken together, are not searched for proofs.
-    #[arg(long, value_name = "N", default_value_t = 192)]
+    #[arg(long, conflicts_with = "check", value_name = "N", default_value_t = 192)]
     pub largest: usize,
 
     /// Number of pairs of points that are followed beside the claims.
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, conflicts_with = "check", value_name = "N", default_value_t = 256)]
     pub points: usize,
 
     /// The seed of those.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, conflicts_with = "check", default_value_t = 0)]
     pub seed: u64,
 }
 

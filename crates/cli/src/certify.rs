@@ -44,6 +44,13 @@ fn certify(folder: &Path, arguments: &Certify, json: bool) -> Result<(), Failure
     };
     let report = flow.certify(&request)?;
     let written = report.write(&flow, &run)?;
+    if report.measured.as_ref().is_some_and(|measured| !measured.is_within_claims()) {
+        let message = format!(
+            "something that was measured is beyond what is claimed; please report this, with the run and {}",
+            written.page.display()
+        );
+        return Err(Failure::work(message));
+    }
     if json {
         return print_json(&document(&report, &written));
     }
@@ -57,9 +64,6 @@ fn certify(folder: &Path, arguments: &Certify, json: bool) -> Result<(), Failure
     for Comparison { name, measured, claimed } in comparisons {
         let claimed = claimed.map_or_else(|| "nothing".to_string(), number);
         print_line(&format!("{name:<43}  {:>10}  {claimed:>10}", number(measured)))?;
-    }
-    if report.measured.as_ref().is_some_and(|measured| !measured.is_within_claims()) {
-        print_error("error: something that was measured is beyond what is claimed; please report this");
     }
     print_line("")?;
     if let Some(certificate) = &written.certificate {
@@ -85,6 +89,11 @@ fn document(report: &CertifyReport, written: &thalweg_train::CertifyFiles) -> se
 
 /// Reads a certificate and proves it again; with a run, also whether it is that run's.
 fn check(file: &Path, run: Option<&Path>, json: bool) -> Result<(), Failure> {
+    // Not from a pipe, which would be waited for.
+    let is_file = std::fs::metadata(file).is_ok_and(|found| found.is_file());
+    if file.exists() && !is_file {
+        return Err(TrainError::Request(format!("{} is no file", file.display())).into());
+    }
     let text = std::fs::read_to_string(file)
         .map_err(|error| TrainError::Request(format!("cannot read {}: {error}", file.display())))?;
     let mut findings = Vec::new();
@@ -107,7 +116,11 @@ fn check(file: &Path, run: Option<&Path>, json: bool) -> Result<(), Failure> {
         for sentence in sentences {
             print_line(&sentence)?;
         }
-        return print_line(&format!("\n{} holds: every claim was proved again", file.display()));
+        print_line(&format!("\n{} holds: every proof was checked again", file.display()))?;
+        if certificate.has_unproved_words() {
+            print_line("Why something is not certified, and remarks, are words that were not checked.")?;
+        }
+        return Ok(());
     }
     let count = findings.len();
     let shown: Vec<String> = findings.into_iter().take(MOST_FINDINGS).collect();

@@ -40,6 +40,9 @@ fn every_key_of_a_recipe_is_explained() {
     thalweg(here.path(), &format!("train i-cfm {tiny}")).done();
     for name in [
         "fine-tuning",
+        "reflow",
+        "contracting",
+        "free-stage",
         "two-moons",
         "cnf",
         "sb-cfm",

@@ -34,7 +34,7 @@ fn a_stage_that_contracts_is_certified_and_the_certificate_can_be_checked_by_its
     fs::write(at("stage.toml"), STAGE).unwrap();
     thalweg(folder.path(), "train stage.toml --out stage").done();
     let outcome = thalweg(folder.path(), "certify stage --points 32").done();
-    assert!(outcome.out.contains("approach each other at the rate 0.3"), "{}", outcome.out);
+    assert!(outcome.out.contains("approach each other at the rate 0.2996"), "{}", outcome.out);
     assert!(outcome.out.contains("6 steps of heun are proved to contract"), "{}", outcome.out);
     assert!(outcome.err.is_empty(), "{}", outcome.err);
     let page = fs::read_to_string(at("stage/certificate.html")).unwrap();
@@ -48,7 +48,7 @@ fn a_stage_that_contracts_is_certified_and_the_certificate_can_be_checked_by_its
     // Without the run, and with it.
     fs::copy(at("stage/certificate.json"), at("c.json")).unwrap();
     let outcome = thalweg(folder.path(), "certify --check c.json").done();
-    assert!(outcome.out.contains("c.json holds"), "{}", outcome.out);
+    assert!(outcome.out.contains("c.json holds: every proof was checked again"), "{}", outcome.out);
     assert_eq!(thalweg(folder.path(), "certify stage --check c.json --json").done().json()["holds"], true);
 
     // Of other weights.
@@ -72,6 +72,21 @@ fn a_stage_that_contracts_is_certified_and_the_certificate_can_be_checked_by_its
     fs::write(at("binary.json"), [0xff, 0xfe, 0]).unwrap();
     thalweg(folder.path(), "certify --check binary.json").refused(&["cannot read"]);
     thalweg(folder.path(), "certify --check nowhere.json").refused(&["cannot read"]);
+    thalweg(folder.path(), "certify --check .").refused(&["is no file"]);
+    thalweg(folder.path(), "certify --check c.json --points 3").refused(&["cannot be used with"]);
+
+    // The same weights, used otherwise.
+    fs::create_dir(at("longer")).unwrap();
+    for entry in walk(&at("stage")) {
+        let to = at("longer").join(entry.strip_prefix(at("stage")).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(&entry, to).unwrap();
+    }
+    let config = fs::read_to_string(at("longer/config.toml")).unwrap();
+    let changed = config.replacen("fixed = 6", "fixed = 12", 1);
+    assert_ne!(changed, config);
+    fs::write(at("longer/config.toml"), changed).unwrap();
+    thalweg(folder.path(), "certify longer --check c.json").failed(1, &["another use", "system.solver"]);
 }
 
 #[test]
@@ -106,4 +121,10 @@ fn no_proof_is_an_answer_and_not_an_error() {
     ] {
         thalweg(folder.path(), arguments).refused(&[expected]);
     }
+}
+
+/// All files of a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

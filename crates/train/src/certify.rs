@@ -4,9 +4,10 @@ mod measured;
 mod report;
 
 use faer::Mat;
+use serde_json::Value;
 use thalweg_certify::{
-    Certificate, Contraction, Effort, Field, Form, Function, InputRange, Limits, Method, Origin, Solver,
-    Subject, Term,
+    Certificate, Claim, Contraction, Effort, Field, Form, Function, InputRange, Limits, Method, Origin,
+    Solver, Subject, Term,
 };
 use thalweg_files::Fingerprint;
 use thalweg_nets::{Activation, Anchoring, Structure};
@@ -112,9 +113,18 @@ impl TrainedFlow {
         let (residual, _) = self.second_stage()?;
         residual.structure()?.proof?;
         let effort = Effort { largest: 0, stability: false, ..Effort::default() };
-        let certificate = self.certificate(&effort, &[]).ok()??;
-        let steps = certificate.claims.steps.certified()?;
-        (steps.factor >= 1.0).then(|| format!("of the second stage, {}", steps.words))
+        let certificate = match self.certificate(&effort, &[]) {
+            Ok(certificate) => certificate?,
+            Err(error) => return Some(error.to_string()),
+        };
+        match &certificate.claims.steps {
+            Claim::Certified(steps) if steps.factor < 1.0 => None,
+            Claim::Certified(steps) => Some(format!("of the second stage, {}", steps.words)),
+            Claim::NotCertified(refusal) => Some(format!(
+                "the computed steps of the second stage are not proved to contract: {}",
+                refusal.reason
+            )),
+        }
     }
 
     /// The proofs of a second stage that has a structure.
@@ -165,7 +175,7 @@ impl TrainedFlow {
         fingerprint.text()
     }
 
-    /// Whether a certificate is one of this flow, as it is now.
+    /// Whether a certificate is one of this flow, as it is now: of its weights, and of how they are used.
     ///
     /// # Errors
     /// Says what it is a certificate of.
@@ -176,14 +186,16 @@ impl TrainedFlow {
                 "the certificate is one of other weights: those of step {step} of {name}; certify this run anew"
             ));
         }
-        let structure = self.second_stage().and_then(|(residual, _)| residual.structure());
-        let same = structure.is_some_and(|structure| {
-            certificate.system.field().is_ok_and(|field| is_same(&field, &field_of(&structure)))
+        let effort = Effort { largest: 0, stability: false, ..Effort::default() };
+        let own = self.certificate(&effort, &[]).map_err(|error| error.to_string())?;
+        let [own, other] = [own.as_ref(), Some(certificate)].map(|certificate| {
+            serde_json::to_value(certificate.map(|found| &found.system)).unwrap_or_default()
         });
-        if same {
-            Ok(())
-        } else {
-            Err("the matrices of the certificate are not those of this run".to_string())
+        match different(&own, &other) {
+            None => Ok(()),
+            Some(what) => {
+                Err(format!("the certificate is one of another use of the weights: `system{what}` differs"))
+            }
         }
     }
 
@@ -245,27 +257,38 @@ fn rescaled(structure: &Structure, multipliers: &[f64]) -> Vec<f64> {
 fn solver_of(stage: &ResidualConfig) -> Option<Solver> {
     let Steps::Fixed(steps) = stage.solver.steps else { return None };
     let tableau = stage.solver.method.tableau();
-    let a = std::iter::once(Vec::new()).chain(tableau.a.iter().map(|row| row.to_vec()));
-    // Stages that the end point does not use only serve estimates.
-    let stages = tableau.b.len();
-    let method =
-        Method { name: tableau.name.to_string(), a: a.take(stages).collect(), b: tableau.b.to_vec() };
+    // Stages that the end point does not use only serve estimates and dense output.
+    let used = tableau.b.iter().rposition(|b| *b != 0.0).map_or(0, |last| last + 1);
+    let row = |i: usize| if i == 0 { Vec::new() } else { tableau.a[i - 1][..i].to_vec() };
+    let method = Method {
+        name: tableau.name.to_string(),
+        a: (0..used).map(row).collect(),
+        b: tableau.b[..used].to_vec(),
+    };
     Some(Solver { method, steps: steps as u64 })
 }
 
-fn is_same(a: &Field, b: &Field) -> bool {
-    let equal = |a: &Mat<f64>, b: &Mat<f64>| {
-        (a.nrows(), a.ncols()) == (b.nrows(), b.ncols())
-            && (0..a.ncols()).all(|j| (0..a.nrows()).all(|i| a[(i, j)] == b[(i, j)]))
-    };
-    equal(&a.linear, &b.linear)
-        && a.terms.len() == b.terms.len()
-        && a.terms.iter().zip(&b.terms).all(|(a, b)| {
-            a.function == b.function
-                && a.bias == b.bias
-                && equal(&a.outer, &b.outer)
-                && equal(&a.inner, &b.inner)
-        })
+/// Matrices are products, which another processor may round otherwise.
+const SAME: f64 = 1e-5;
+
+/// The first place in which two documents differ, but for fingerprints and the rounding of numbers.
+fn different(a: &Value, b: &Value) -> Option<String> {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => {
+            let (x, y) = (x.as_f64().unwrap_or(f64::NAN), y.as_f64().unwrap_or(f64::NAN));
+            let is_same = (x - y).abs() <= SAME * (1.0 + x.abs());
+            (!is_same).then(String::new)
+        }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            let mut pairs = x.iter().zip(y).enumerate();
+            pairs.find_map(|(i, (x, y))| different(x, y).map(|rest| format!("[{i}]{rest}")))
+        }
+        (Value::Object(x), Value::Object(y)) if x.keys().eq(y.keys()) => {
+            let mut pairs = x.iter().filter(|(key, _)| *key != "fingerprint");
+            pairs.find_map(|(key, x)| different(x, &y[key]).map(|rest| format!(".{key}{rest}")))
+        }
+        _ => (a != b).then(String::new),
+    }
 }
 
 /// Double precision for what is held against proofs.

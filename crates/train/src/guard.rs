@@ -42,6 +42,8 @@ pub struct Look {
 pub struct Watch {
     /// The look at the weights that the training started from.
     pub first: Option<Look>,
+    /// The distance of the flow alone, before a second stage was put after it.
+    pub alone: Option<f64>,
     /// The best weights so far.
     pub best: Option<Best>,
     /// Looks since then.
@@ -109,6 +111,14 @@ impl Watch {
         let name = guard.metric.name();
         let points = if held_out { "held-out points" } else { "training points, for none are held out" };
         let ended = if self.ended { format!("ended after step {step}, ") } else { String::new() };
+        if let Some(alone) = self.alone {
+            let how = if best.distance < alone { "" } else { "no better than the flow alone: " };
+            return Some(format!(
+                "{ended}{how}the weights of step {} are kept: {name} {:.5} on {points}, {:.5} at the start, and \
+                 {alone:.5} by the flow without a second stage",
+                best.step, best.distance, first.distance
+            ));
+        }
         Some(if best.step == 0 {
             format!(
                 "{ended}no better than the flow it started from, whose weights are kept: {name} {:.5} on {points}",
@@ -277,6 +287,18 @@ mod tests {
         assert!(watch.note(&GuardConfig::default(), at(0.03), 0, ByName::new).is_empty());
         let told = watch.note(&GuardConfig::default(), at(0.001), 1, ByName::new);
         assert!(told.len() == 1 && told[0].contains("under one condition is 0.001"), "{told:?}");
+    }
+
+    #[test]
+    fn a_second_stage_is_held_against_the_flow_alone() {
+        let (guard, mut watch) = (GuardConfig::default(), Watch { alone: Some(0.4), ..Watch::default() });
+        watch.note(&guard, look(1.5, 1.0), 0, ByName::new);
+        watch.note(&guard, look(0.9, 1.0), 1, ByName::new);
+        let verdict = watch.verdict(&guard, 1, true).unwrap();
+        assert!(verdict.starts_with("no better than the flow alone: the weights of step 1"), "{verdict}");
+        watch.note(&guard, look(0.3, 1.0), 2, ByName::new);
+        let verdict = watch.verdict(&guard, 2, true).unwrap();
+        assert!(verdict.starts_with("the weights of step 2") && verdict.contains("0.40000"), "{verdict}");
     }
 
     #[test]

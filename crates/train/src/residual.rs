@@ -81,8 +81,8 @@ impl ResidualConfig {
     pub(crate) fn validate(&self, recipe: &Recipe) -> Result<(), Invalid> {
         let refuse = |key: &str, message: String| Err(Invalid::new(format!("residual.{key}"), message));
         self.head.validate().map_err(|error| Invalid::new("residual.head", error.to_string()))?;
-        if !(self.duration > 0.0 && self.duration.is_finite()) {
-            return refuse("duration", format!("must be positive and finite, not {}", self.duration));
+        if !(1e-3..=1e3).contains(&self.duration) {
+            return refuse("duration", format!("must lie between 0.001 and 1000, not at {}", self.duration));
         }
         self.solver.validate().map_err(|error| Invalid::new("residual.solver", error.to_string()))?;
         if let Steps::Grid(_) = self.solver.steps {

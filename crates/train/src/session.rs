@@ -51,6 +51,9 @@ impl Session {
         dataset.source_batch(recipe.train.batch, recipe.seed, 0)?;
         let summary = DataSummary::of(&recipe, &dataset, base)?;
         recipe.model.validate_for(summary.dim, summary.condition)?;
+        if let Some(stage) = &recipe.residual {
+            stage.head.validate_for(summary.dim)?;
+        }
         check_size(&recipe, summary.dim)?;
         if let ObjectiveConfig::Reconstruction(config) = &recipe.flow.objective {
             config.covariance.validate(Some(summary.dim))?;

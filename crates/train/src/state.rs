@@ -174,6 +174,7 @@ fn watch_counters(watch: &Watch) -> Vec<(String, u64)> {
         ("guard_ended", u64::from(watch.ended)),
         ("guard_warned", u64::from(watch.warned)),
     ];
+    counters.extend(watch.alone.map(|distance| ("guard_alone_bits", distance.to_bits())));
     counters
         .extend(first.condition_spread.map(|spread| ("guard_first_condition_spread_bits", spread.to_bits())));
     counters.into_iter().map(|(name, count)| (name.to_string(), count)).collect()
@@ -193,6 +194,7 @@ fn watch_of(counters: &BTreeMap<String, u64>, weights: ByName) -> Watch {
     };
     Watch {
         first: Some(first),
+        alone: number("guard_alone_bits"),
         best: Some(Best { distance, step, weights }),
         waited: count("guard_waited").unwrap_or(0),
         ended: count("guard_ended") == Some(1),

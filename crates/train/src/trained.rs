@@ -200,7 +200,8 @@ impl TrainedFlow {
     pub fn is_tuned_to_steps(&self) -> bool {
         match &self.recipe.flow.objective {
             ObjectiveConfig::Reconstruction(config) => {
-                !matches!(config.solver(&self.recipe).steps, Steps::Adaptive { .. })
+                let is_frozen = self.recipe.residual.as_ref().is_some_and(|s| s.first == FirstStage::Frozen);
+                !is_frozen && !matches!(config.solver(&self.recipe).steps, Steps::Adaptive { .. })
             }
             _ => false,
         }
@@ -368,10 +369,10 @@ impl TrainedFlow {
         let Save::At(times) = Save::evenly(span, way.count) else {
             unreachable!("evenly spaced times are given times")
         };
-        // A second stage is shown at the same distances of time.
+        // A second stage is shown at the same distances of time, but not at more times than the flow.
         let later = self.second_stage().map_or_else(Vec::new, |(_, stage)| {
             let share = stage.duration / span.length().abs();
-            let more = (share * (way.count - 1) as f64).ceil() as usize + 1;
+            let more = (share.min(1.0) * (way.count - 1) as f64).ceil() as usize + 1;
             let Save::At(times) = Save::evenly(stage.span(), more) else { return Vec::new() };
             times.into_iter().skip(1).collect()
         });

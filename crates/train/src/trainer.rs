@@ -18,6 +18,7 @@ use crate::guard::Guard;
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::parameters;
 use crate::recipe::Recipe;
+use crate::stages::Stages;
 use crate::state::TrainState;
 use crate::summary::DataSummary;
 
@@ -79,6 +80,9 @@ impl Training<'_> {
         let objective = Objective::new(self.recipe, self.dataset, self.summary, self.base)?;
         let guard = self.guard()?;
         if let Some(guard) = guard.as_ref().filter(|_| state.step == 0) {
+            if let (Some(_), Some(base)) = (&self.recipe.residual, self.base) {
+                state.watch.alone = Some(guard.look(&Stages::from(base.clone()))?.distance);
+            }
             self.look(guard, state, sinks)?;
         }
         let steps = if state.watch.ended { state.step } else { train.steps };

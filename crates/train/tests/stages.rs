@@ -194,6 +194,12 @@ fn what_cannot_be_a_second_stage_is_refused() {
     let head = KINDS[0].1;
     refused(&[head, "residual.duration=0.0"], "residual.duration");
     refused(&[head, "residual.duration=nan"], "residual.duration");
+    refused(&[head, "residual.duration=1e-20"], "residual.duration");
+    refused(&["residual.head={kind='contracting',rate=1e39}"], "`rate`");
+    refused(&["residual.head={kind='free',terms={functions=[{softplus={beta=1e-30}}]}}"], "beta");
+    refused(&["residual.head={kind='free',offset={bound=1e-40}}"], "offset.bound");
+    refused(&["residual.head={kind='free',offset={width=100000000}}"], "offset.width");
+    refused(&["residual.head={kind='free',dominance={margin=1e300}}"], "dominance.margin");
     refused(&[head, "residual.solver={method='euler',steps={fixed=0}}"], "residual.solver");
     refused(&[head, "residual.solver={method='euler',steps={grid=[0.0,1.0]}}"], "residual.solver");
     refused(&[head, "flow.objective.matching=0.1"], "flow.objective.matching");
@@ -276,4 +282,26 @@ fn steps_that_are_too_long_are_told_of() {
     };
     assert!(warned("long", "residual.solver={method='euler',steps={fixed=1}}"));
     assert!(!warned("short", "residual.solver={method='euler',steps={fixed=20}}"));
+}
+
+/// Methods with estimates of their own, whose last stages serve nothing else.
+#[test]
+fn the_steps_of_every_method_are_described() {
+    let bench = Bench::new(&["train.steps=20"]);
+    for method in Method::ALL {
+        let solver = format!("residual.solver={{method='{method}',steps={{fixed=20}}}}");
+        let session = bench.tune(&method.to_string(), &[KINDS[1].1, &solver, "train.steps=2"]);
+        let report =
+            session.flow().certify(&CertifyRequest { points: 16, ..CertifyRequest::default() }).unwrap();
+        let certificate = report.certificate.as_ref().unwrap();
+        thalweg_certify::Certificate::check(&certificate.text()).unwrap();
+        let solver = certificate.system.solver.as_ref().unwrap();
+        solver.method.check().unwrap();
+        let averages = solver.method.averages();
+        assert_eq!(certificate.claims.steps.certified().is_some(), averages, "{method}");
+        assert!(report.measured.unwrap().is_within_claims(), "{method}");
+        // What is not proved is told of where steps are said to contract.
+        let warned = scored(&session).warnings.iter().any(|text| text.contains("not proved to contract"));
+        assert_eq!(warned, !averages, "{method}");
+    }
 }

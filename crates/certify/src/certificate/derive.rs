@@ -1,6 +1,7 @@
 //! What follows from proofs: the same functions when a certificate is made and when it is checked.
 
 use super::{Claim, ContractionClaim, Refusal, RegionClaim, Source, StabilityClaim, StepsClaim, System};
+use crate::cheap::euclidean as euclidean_rate;
 use crate::contraction::margin_for;
 use crate::dense::{from_rows, to_rows};
 use crate::stability::stability_margins;
@@ -27,6 +28,8 @@ pub(super) fn contraction(
     }
     let condition = margin.metric[1] / margin.metric[0];
     let horizon_factor = (-proof.rate * system.horizon).exp();
+    // The Euclidean norm may have a proof of its own, without the detour over the metric.
+    let plain = (-euclidean_rate(field) * system.horizon).exp();
     let claim = ContractionClaim {
         source,
         rate: proof.rate,
@@ -36,7 +39,7 @@ pub(super) fn contraction(
         metric_eigenvalues: margin.metric,
         condition,
         horizon_factor,
-        euclidean_factor: condition.sqrt() * horizon_factor,
+        euclidean_factor: (condition.sqrt() * horizon_factor).min(plain),
         radius: system.push(field, &proof.metric, margin.metric[1]) / proof.rate,
     };
     Ok((claim, margin.size))

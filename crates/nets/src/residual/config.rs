@@ -137,6 +137,12 @@ fn default_rate() -> f64 {
     0.1
 }
 
+/// Rates and bounds that single precision and double precision agree about.
+const SENSIBLE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+/// Units beyond which a stage is larger than any flow before it.
+const MOST_HIDDEN: usize = 100_000;
+/// Products that the penalty on Jacobians may hold, several times over: half a GB each.
+const MOST_PRODUCTS: usize = 1 << 27;
 /// A stage has at most this many units beside each other by default.
 const MOST_UNITS: usize = 128;
 
@@ -162,8 +168,8 @@ impl HeadConfig {
             }
             Self::Mlp(config) => config.validate(),
             Self::Network {} => Ok(()),
-            Self::Contracting { rate, .. } if !(*rate > 0.0 && rate.is_finite()) => {
-                refuse("rate", rate.to_string(), "positive and finite")
+            Self::Contracting { rate, .. } if !SENSIBLE.contains(rate) => {
+                refuse("rate", rate.to_string(), "between 0.000001 and 1000000")
             }
             Self::Contracting { terms, offset, .. } => {
                 terms.validate(|f| {
@@ -177,13 +183,31 @@ impl HeadConfig {
                 for (key, value) in
                     [("dominance.weight", dominance.weight), ("dominance.margin", dominance.margin)]
                 {
-                    if !(value >= 0.0 && value.is_finite()) {
-                        return refuse(key, value.to_string(), "finite and not negative");
+                    if !(0.0..=*SENSIBLE.end()).contains(&value) {
+                        return refuse(key, value.to_string(), "between 0 and 1000000");
                     }
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Checks that such a stage can be kept in memory for points of `dim` coordinates.
+    ///
+    /// # Errors
+    /// When the penalty on Jacobians would hold more products than fit.
+    pub fn validate_for(&self, dim: usize) -> Result<(), NetError> {
+        self.validate()?;
+        let Self::Free { terms, dominance, .. } = self else { return Ok(()) };
+        let products = terms.units_for(dim).saturating_mul(dim).saturating_mul(dim);
+        if dominance.of == DominanceOf::Jacobian && dominance.weight > 0.0 && products > MOST_PRODUCTS {
+            return Err(NetError::Config {
+                key: "dominance.of",
+                value: format!("jacobian with {products} products of entries"),
+                expected: "`linear`, or `terms.units` fewer: at most 134217728 products",
+            });
+        }
+        Ok(())
     }
 
     /// The offset of a kind that has one.
@@ -215,20 +239,20 @@ impl HeadConfig {
 impl TermsConfig {
     fn validate(&self, allowed: impl Fn(&Activation) -> bool) -> Result<(), NetError> {
         let refuse = |key, value: String, expected| Err(NetError::Config { key, value, expected });
-        if self.units == Some(0) {
-            return refuse("terms.units", "0".to_string(), "at least 1");
+        if let Some(units) = self.units.filter(|units| !(1..=MOST_HIDDEN).contains(units)) {
+            return refuse("terms.units", units.to_string(), "between 1 and 100000");
         }
         if self.functions.is_empty() {
             return refuse("terms.functions", "empty".to_string(), "a list of at least one function");
         }
         for function in &self.functions {
             if let Activation::Softplus { beta } = function
-                && !(*beta > 0.0 && beta.is_finite())
+                && !(1e-3..=1e3).contains(beta)
             {
                 return refuse(
                     "terms.functions",
                     format!("softplus with beta {beta}"),
-                    "of positive, finite beta",
+                    "of a beta between 0.001 and 1000",
                 );
             }
             if !allowed(function) {
@@ -244,11 +268,11 @@ impl TermsConfig {
 impl OffsetConfig {
     fn validate(&self) -> Result<(), NetError> {
         let refuse = |key, value: String, expected| Err(NetError::Config { key, value, expected });
-        if self.width == 0 {
-            return refuse("offset.width", "0".to_string(), "at least 1");
+        if !(1..=MOST_HIDDEN).contains(&self.width) {
+            return refuse("offset.width", self.width.to_string(), "between 1 and 100000");
         }
-        if !(self.bound > 0.0 && self.bound.is_finite()) {
-            return refuse("offset.bound", self.bound.to_string(), "positive and finite");
+        if !SENSIBLE.contains(&self.bound) {
+            return refuse("offset.bound", self.bound.to_string(), "between 0.000001 and 1000000");
         }
         Ok(())
     }

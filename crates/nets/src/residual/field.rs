@@ -51,7 +51,8 @@ impl<'a> ResidualField<'a> {
 
     /// Times as the stage sees them, from 0 to 1.
     fn local(&self, t: Tensor<1>) -> Tensor<1> {
-        (t - 1.0) * (1.0 / self.duration)
+        // Times near one are rounded, and what is proved of offsets is about these.
+        ((t - 1.0) * (1.0 / self.duration)).clamp(0.0, 1.0)
     }
 }
 

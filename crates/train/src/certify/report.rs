@@ -191,7 +191,7 @@ impl CertifyReport {
             shown = true;
         }
         let caption = if shown {
-            "No solution leaves an outlined region, and in each all solutions come together."
+            "No exact solution leaves an outlined region, and in each those with the same input come together."
         } else {
             "The whole plane is one region where the stage contracts everywhere."
         };

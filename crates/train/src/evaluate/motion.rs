@@ -39,10 +39,16 @@ pub(super) fn score(
         return;
     };
     let mut common = format!("integrated along the solve by {}, in model units", words(solver));
+    let has_second_stage = flow.second_stage().is_some();
+    if has_second_stage {
+        common += ", of the flow before its second stage";
+    }
     if *condition != Condition::None {
         common += ", each path under its own condition, without guidance";
     }
     let least = match condition {
+        // The flow alone does not arrive at the data.
+        _ if has_second_stage => None,
         // Every vector has a law of its own, of which the data hold one point.
         Condition::Vectors { .. } => {
             common += "; no floor, because the least energy under each condition is not known";
