@@ -111,8 +111,8 @@ impl Document {
     }
 
     /// The document with what it leaves out taken from `other`, at the given paths of keys. Where both have a table, its
-    /// keys are completed one by one; whatever lies deeper is taken whole, so that no setting of one kind is mixed with
-    /// those of another.
+    /// keys are completed one by one, unless they name different kinds of things; whatever lies deeper is taken whole. So no
+    /// setting of one kind is mixed with those of another.
     #[must_use]
     pub fn completed_by(mut self, other: &Self, paths: &[&[&str]]) -> Self {
         for path in paths {
@@ -127,7 +127,10 @@ impl Document {
                 (None, value) => {
                     ours.insert((*last).to_owned(), value.clone());
                 }
-                (Some(toml::Value::Table(ours)), toml::Value::Table(theirs)) => {
+                // What belongs to one kind of thing means nothing to another.
+                (Some(toml::Value::Table(ours)), toml::Value::Table(theirs))
+                    if ours.get("kind").is_none_or(|kind| theirs.get("kind") == Some(kind)) =>
+                {
                     for (key, value) in theirs {
                         ours.entry(key).or_insert_with(|| value.clone());
                     }
