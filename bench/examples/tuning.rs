@@ -270,6 +270,9 @@ fn tables(records: &[Value]) {
         for (method, ..) in METHODS {
             let of_method: Vec<&Value> =
                 of_set.iter().copied().filter(|record| record["method"] == method).collect();
+            if of_method.is_empty() {
+                continue;
+            }
             let cell = |value: &dyn Fn(&Value) -> Option<f64>| {
                 let values: Vec<f64> = of_method.iter().filter_map(|record| value(record)).collect();
                 match mean_and_standard_error(&values) {
