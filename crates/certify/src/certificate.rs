@@ -192,7 +192,7 @@ pub struct RegionClaim {
     pub rate: f64,
     /// `P`, row after row.
     pub metric: Vec<Vec<f64>>,
-    /// `Γ`.
+    /// `Γ`, for the units with slopes between -1 and 1 that are left when the middle slopes in the ball are linear.
     pub multipliers: Vec<f64>,
     /// How strong the field may be at the centre: at most rate times radius.
     pub drift: f64,

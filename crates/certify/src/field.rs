@@ -316,6 +316,27 @@ impl Field {
 }
 
 impl Stacked {
+    /// The same field with what the middle slopes do in its linear part, and units whose slopes lie between -1 and 1.
+    pub fn centred(self) -> Self {
+        let Self { mut linear, mut outer, mut inner, slopes } = self;
+        let (n, units) = (linear.nrows(), slopes.len());
+        for (k, [low, high]) in slopes.into_iter().enumerate() {
+            let middle = 0.5 * (low + high);
+            // Beyond what the halves are rounded by.
+            let reach = 0.5 * (high - low) + 1e-15 * (low.abs() + high.abs());
+            for i in 0..n {
+                for j in 0..n {
+                    linear[(i, j)] += middle * outer[(i, k)] * inner[(k, j)];
+                }
+            }
+            for i in 0..n {
+                outer[(i, k)] *= reach.sqrt();
+                inner[(k, i)] *= reach.sqrt();
+            }
+        }
+        Self { linear, outer, inner, slopes: vec![[-1.0, 1.0]; units] }
+    }
+
     /// Of the inequality: coordinates and units.
     pub fn rows(&self) -> usize {
         self.linear.nrows() + self.slopes.len()

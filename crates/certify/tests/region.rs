@@ -161,3 +161,27 @@ fn slopes_between_two_numbers_contain_all_slopes_there() {
         assert!(least - lowest < 1e-6 && highest - most < 1e-6, "{function:?} {least} {most}");
     }
 }
+
+/// Near an equilibrium a field is what its Jacobian is, however many units make it up and however slow it is.
+#[test]
+fn small_balls_around_slow_equilibria_contract() {
+    let (n, units) = (2, 24);
+    let mut noise = Noise::new(5);
+    for rate in [0.02, 0.3] {
+        let mut draw = |rows: usize, cols: usize| {
+            let draws = noise.normals(rows * cols);
+            Mat::from_fn(rows, cols, |i, j| 0.6 * draws[i * cols + j])
+        };
+        let (outer, inner) = (draw(n, units), draw(units, n));
+        let slope_at_zero = &outer * &inner;
+        let linear = Mat::from_fn(n, n, |i, j| -slope_at_zero[(i, j)] - if i == j { rate } else { 0.0 });
+        let term = Term { outer, inner, bias: vec![0.0; units], function: Function::Tanh };
+        let field = Field { linear, terms: vec![term] };
+        let input = Input { value: &[0.0; 2], deviation: 0.0 };
+        let found = region(&field, &[0.0; 2], 1e-3, input, Limits::default()).unwrap();
+        assert!((found.proof.rate - rate).abs() < 0.01 * rate, "{}, not {rate}", found.proof.rate);
+        verify_region(&field, &found, input).unwrap();
+        let largest = largest_region(&field, &[0.0; 2], input, Limits::default()).unwrap();
+        assert!(largest.radius > 0.02, "{}", largest.radius);
+    }
+}
