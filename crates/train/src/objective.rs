@@ -131,17 +131,17 @@ pub struct Objective<'a> {
     preparation: Preparation<'a>,
     reading: Reading,
     kind: Kind<'a>,
+    /// The way in which a flow makes pairs itself, where it does.
+    own_pairs: Option<OwnPairs<'a>>,
     placement: Placement,
 }
 
 /// What belongs to one of the objectives alone.
 #[derive(Debug)]
 enum Kind<'a> {
-    /// With the way in which a flow makes pairs itself, where it does.
-    Matching(Option<Box<OwnPairs<'a>>>),
+    Matching,
     Likelihood(MaximumLikelihood, TapeMemory),
-    /// The same.
-    Tuning(Box<Tuning<'a>>, Option<Box<OwnPairs<'a>>>),
+    Tuning(Box<Tuning<'a>>),
 }
 
 impl<'a> Objective<'a> {
@@ -155,17 +155,18 @@ impl<'a> Objective<'a> {
         summary: &'a DataSummary,
         base: Option<&Mlp>,
     ) -> Result<Self, TrainError> {
+        let needed = |what: &str| {
+            let message = format!("there is no trained flow to be {what}");
+            base.cloned().ok_or(TrainError::Request(message))
+        };
+        let own = |base: Mlp, pools| OwnPairs::new(recipe, dataset, summary, base.into(), pools);
+        let mut own_pairs = None;
         let kind = match &recipe.flow.objective {
-            ObjectiveConfig::FlowMatching => Kind::Matching(None),
+            ObjectiveConfig::FlowMatching => Kind::Matching,
             ObjectiveConfig::Reflow(ReflowConfig { pool, passes, solver, encoded }) => {
-                let Some(base) = base else {
-                    return Err(TrainError::Request(
-                        "there is no trained flow to be straightened".to_string(),
-                    ));
-                };
                 let pools = Pools { solver, rows: *pool, passes: *passes, from_data: *encoded };
-                let own = OwnPairs::new(recipe, dataset, summary, base.clone().into(), pools);
-                Kind::Matching(Some(Box::new(own)))
+                own_pairs = Some(own(needed("straightened")?, pools));
+                Kind::Matching
             }
             ObjectiveConfig::Likelihood(config) => {
                 let loss = MaximumLikelihood {
@@ -178,18 +179,12 @@ impl<'a> Objective<'a> {
                 Kind::Likelihood(loss, config.memory)
             }
             ObjectiveConfig::Reconstruction(config) => {
-                let Some(base) = base else {
-                    return Err(TrainError::Request("there is no trained flow to be tuned".to_string()));
-                };
-                let own = match &config.pairs {
-                    PairsConfig::Itself { pool, passes, solver } => {
-                        let pools = Pools { solver, rows: *pool, passes: *passes, from_data: 1.0 };
-                        let own = OwnPairs::new(recipe, dataset, summary, base.clone().into(), pools);
-                        Some(Box::new(own))
-                    }
-                    _ => None,
-                };
-                Kind::Tuning(Box::new(Tuning::new((recipe, summary), config, base.clone())), own)
+                let base = needed("tuned")?;
+                if let PairsConfig::Itself { pool, passes, solver } = &config.pairs {
+                    let pools = Pools { solver, rows: *pool, passes: *passes, from_data: 1.0 };
+                    own_pairs = Some(own(base.clone(), pools));
+                }
+                Kind::Tuning(Box::new(Tuning::new((recipe, summary), config, base)))
             }
         };
         Ok(Self {
@@ -198,6 +193,7 @@ impl<'a> Objective<'a> {
             preparation: Preparation::new(recipe, dataset)?,
             reading: reading(recipe, summary),
             kind,
+            own_pairs,
             placement: Placement::cpu(),
         })
     }
@@ -211,8 +207,10 @@ impl<'a> Objective<'a> {
             Kind::Likelihood(..) => {
                 Ok(Prepared::Data(self.dataset.batch(self.recipe.train.batch, self.recipe.seed, step)?))
             }
-            Kind::Matching(Some(own)) | Kind::Tuning(_, Some(own)) => Ok(Prepared::Pairs(own.step(step)?)),
-            Kind::Matching(None) | Kind::Tuning(_, None) => Ok(Prepared::Pairs(self.preparation.step(step)?)),
+            Kind::Matching | Kind::Tuning(_) => Ok(Prepared::Pairs(match &self.own_pairs {
+                Some(own) => own.step(step)?,
+                None => self.preparation.step(step)?,
+            })),
         }
     }
 
@@ -231,7 +229,7 @@ impl<'a> Objective<'a> {
         let (mut total, mut sum) = (0.0, ByName::new());
         for part in 0..parts {
             let (loss, gradients) = match (prepared, &self.kind) {
-                (Prepared::Pairs(pairs), Kind::Tuning(tuning, _)) => {
+                (Prepared::Pairs(pairs), Kind::Tuning(tuning)) => {
                     self.tuned(tuning, model, pairs, &mut noise)?
                 }
                 (Prepared::Pairs(pairs), _) => self.matching(model, &pairs.part(part, parts), &mut noise),
@@ -260,13 +258,7 @@ impl<'a> Objective<'a> {
         let seed = self.recipe.seed;
         let mut noise = Noise::at(seed, "validation-loss", 0);
         let loss = match &self.kind {
-            Kind::Matching(own) => {
-                let pairs = match own {
-                    Some(own) => own.validation(rows)?,
-                    None => self.preparation.validation(rows)?,
-                };
-                self.matching_loss(model, &pairs, 0.0, &mut noise)
-            }
+            Kind::Matching => self.matching_loss(model, &self.validation_pairs(rows)?, 0.0, &mut noise),
             Kind::Likelihood(loss, _) => {
                 let batch = self.dataset.held_out(Split::Validation, Some(rows), seed)?;
                 let field = self.field(model, &batch.condition, 0.0, &mut noise);
@@ -275,18 +267,22 @@ impl<'a> Objective<'a> {
                     .map_err(|e| TrainError::solve("the validation loss", e))?
                     .loss
             }
-            Kind::Tuning(tuning, own) => {
+            Kind::Tuning(tuning) => {
                 // Debiased pairs compare two halves.
                 let rows = if rows == 1 { return Ok(None) } else { rows - rows % 2 };
-                let pairs = match own {
-                    Some(own) => own.validation(rows)?,
-                    None => self.preparation.validation(rows)?,
-                };
+                let pairs = self.validation_pairs(rows)?;
                 let pairs = self.chosen(tuning, model, &pairs, rows, &mut noise)?;
                 self.tuning_loss(tuning, model, &pairs, 0.0, &mut noise)?
             }
         };
         Ok(Some(loss.into_scalar::<f64>()))
+    }
+
+    fn validation_pairs(&self, rows: usize) -> Result<PreparedStep, TrainError> {
+        match &self.own_pairs {
+            Some(own) => own.validation(rows),
+            None => self.preparation.validation(rows),
+        }
     }
 
     fn matching(&self, model: &Stages, pairs: &PreparedStep, noise: &mut Noise) -> (f64, ByName) {

@@ -40,7 +40,7 @@ impl Stages {
     /// Those that `recipe` learns as leaves of a tape, the others outside of it.
     #[must_use]
     pub fn tracked(self, recipe: &Recipe) -> Self {
-        let flow = if is_frozen(recipe) { self.flow } else { self.flow.train() };
+        let flow = if flow_is_frozen(recipe) { self.flow } else { self.flow.train() };
         Self { flow, residual: self.residual.map(Module::train) }
     }
 
@@ -48,8 +48,11 @@ impl Stages {
     #[must_use]
     pub(crate) fn following(self, model: &Self, recipe: &Recipe, step: u64) -> Self {
         let config = &recipe.train.average;
-        let flow =
-            if is_frozen(recipe) { self.flow } else { average::update(config, self.flow, &model.flow, step) };
+        let flow = if flow_is_frozen(recipe) {
+            self.flow
+        } else {
+            average::update(config, self.flow, &model.flow, step)
+        };
         Self { flow, residual: average::update(config, self.residual, &model.residual, step) }
     }
 
@@ -72,7 +75,8 @@ impl Stages {
     }
 }
 
-fn is_frozen(recipe: &Recipe) -> bool {
+/// Whether a recipe has a second stage and leaves the flow before it as it is.
+pub fn flow_is_frozen(recipe: &Recipe) -> bool {
     recipe.residual.as_ref().is_some_and(|stage| stage.first == FirstStage::Frozen)
 }
 

@@ -18,7 +18,7 @@ use crate::field::{FlowField, reading};
 use crate::objective::{ObjectiveConfig, tensor_condition};
 use crate::recipe::Recipe;
 use crate::residual::{FirstStage, ResidualConfig};
-use crate::stages::Stages;
+use crate::stages::{Stages, flow_is_frozen};
 use crate::state::TrainState;
 use crate::summary::DataSummary;
 
@@ -179,20 +179,20 @@ impl TrainedFlow {
     /// The flow that this one was tuned from; none for one that started from nothing.
     #[must_use]
     pub fn base(&self) -> Option<Self> {
-        let network = Stages::from(self.base.clone()?);
-        let recipe = Recipe { residual: None, ..self.recipe.clone() };
-        Some(Self { network, recipe, base: None, ..self.clone() })
+        Some(self.of_flow_alone(self.base.clone()?))
     }
 
     /// The same flow without its second stage; none where there is none, or where that is the flow it started from.
     #[must_use]
     pub fn without_second_stage(&self) -> Option<Self> {
         let (_, stage) = self.second_stage()?;
-        (stage.first == FirstStage::Tuned).then(|| {
-            let network = Stages::from(self.network().clone());
-            let recipe = Recipe { residual: None, ..self.recipe.clone() };
-            Self { network, recipe, base: None, ..self.clone() }
-        })
+        (stage.first == FirstStage::Tuned).then(|| self.of_flow_alone(self.network().clone()))
+    }
+
+    /// A flow of the same recipe and data, of this network alone.
+    fn of_flow_alone(&self, network: Mlp) -> Self {
+        let recipe = Recipe { residual: None, ..self.recipe.clone() };
+        Self { network: network.into(), recipe, base: None, ..self.clone() }
     }
 
     /// Whether it was tuned to a fixed number of steps, so that an accurate solve is not what it was tuned to.
@@ -200,8 +200,8 @@ impl TrainedFlow {
     pub fn is_tuned_to_steps(&self) -> bool {
         match &self.recipe.flow.objective {
             ObjectiveConfig::Reconstruction(config) => {
-                let is_frozen = self.recipe.residual.as_ref().is_some_and(|s| s.first == FirstStage::Frozen);
-                !is_frozen && !matches!(config.solver(&self.recipe).steps, Steps::Adaptive { .. })
+                !flow_is_frozen(&self.recipe)
+                    && !matches!(config.solver(&self.recipe).steps, Steps::Adaptive { .. })
             }
             _ => false,
         }

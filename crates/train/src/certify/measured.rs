@@ -141,7 +141,8 @@ pub(super) fn measure(
     let plain = |t: Tensor<1>, x: Tensor<2>| field.velocity(t, x);
     let times = Save::evenly(stage.span(), TIMES);
     let [first, second] = [at.clone(), beside.clone()].map(|x| follow(&accurate, &plain, x, &times));
-    let along = curve(first?.saved, second?.saved, &norm, (&directions, &left));
+    let (undisturbed, displaced) = (first?, second?);
+    let along = curve(undisturbed.saved, displaced.saved, &norm, (&directions, &left));
     let [first, second] = [at.clone(), beside.clone()].map(|x| follow(&stage.solver, &plain, x, &Save::End));
     let by_steps = norm.largest_ratio(&difference(&first?.state, &second?.state), &directions);
 
@@ -150,19 +151,16 @@ pub(super) fn measure(
     let push: Vec<f64> = directions.iter().enumerate().map(|(i, d)| d / lengths[i / dim]).collect();
     let push = tensor(&push);
     let pushed = |t: Tensor<1>, x: Tensor<2>| field.velocity(t, x) + push.clone();
-    let [free, driven] = [
-        follow(&accurate, &plain, at.clone(), &Save::End),
-        follow(&accurate, &pushed, at.clone(), &Save::End),
-    ];
-    let disturbance = norm.lengths(&difference(&free?.state, &driven?.state)).into_iter().fold(0.0, larger);
+    let driven = follow(&accurate, &pushed, at, &Save::End)?;
+    let disturbance =
+        norm.lengths(&difference(&undisturbed.state, &driven.state)).into_iter().fold(0.0, larger);
 
     // As a map, the anchor moves with the point.
     let of_moved = residual.given(&told, &beside);
     let of_moved = |t: Tensor<1>, x: Tensor<2>| of_moved.velocity(t, x);
-    let [first, second] =
-        [follow(&accurate, &plain, at, &Save::End), follow(&accurate, &of_moved, beside, &Save::End)];
+    let moved = follow(&accurate, &of_moved, beside, &Save::End)?;
     let as_a_map =
-        Norm::Euclidean(dim).largest_ratio(&difference(&first?.state, &second?.state), &directions);
+        Norm::Euclidean(dim).largest_ratio(&difference(&undisturbed.state, &moved.state), &directions);
 
     let steps = claims.and_then(|claims| claims.steps.certified());
     let regions = claims.map_or(&[][..], |claims| &claims.regions);

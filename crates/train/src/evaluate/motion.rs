@@ -10,8 +10,6 @@ use thalweg_solve::{Augmented, Placement, Save, Solver, VelocityField as _, inte
 use super::truth::HeldOut;
 use super::{Tally, mean_score, normal_interval, words};
 use crate::error::TrainError;
-use crate::field::{FlowField, reading};
-use crate::objective::tensor_condition;
 use crate::trained::TrainedFlow;
 
 /// Paths solved together.
@@ -83,12 +81,11 @@ fn follow(
     let dim = flow.summary.dim;
     let placement = Placement::cpu();
     let interval = flow.recipe.flow.path.interval();
-    let reading = reading(&flow.recipe, &flow.summary);
     let mut paths = Paths { energies: Vec::new(), detours: Vec::new() };
     for (batch, part) in source.chunks(BATCH * dim).enumerate() {
         let rows: Vec<usize> = (0..part.len() / dim).map(|row| batch * BATCH + row).collect();
-        let condition = tensor_condition(&condition.select(&rows), &placement);
-        let field = FlowField::new(flow.network(), reading, &condition, 1.0);
+        let condition = condition.select(&rows);
+        let field = flow.field(flow.network(), &condition, 1.0, &placement);
         let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
         let start = Augmented::zeroed(x0.clone(), 1);
         let solution =
