@@ -48,6 +48,7 @@ impl Outcome {
             "run": run.path(),
             "report": self.report,
             "scores": self.evaluation.scores,
+            "blocks": self.evaluation.blocks,
             "base": self.evaluation.base.as_ref().map(|base| &base.scores),
             "flow_alone": self.evaluation.flow_alone.as_ref().map(|alone| &alone.scores),
             "warnings": self.evaluation.warnings,

@@ -28,6 +28,19 @@ impl Batch {
             condition: self.condition.select(rows),
         }
     }
+
+    /// The rows of both, these first.
+    ///
+    /// # Panics
+    /// When they differ in dimension or in the kind of their conditions.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        assert_eq!(self.dim, other.dim, "points of different dimensions");
+        self.rows += other.rows;
+        self.points.extend(other.points);
+        self.condition = self.condition.and(other.condition);
+        self
+    }
 }
 
 /// What the model is told beside the time, one entry per row.
@@ -60,6 +73,28 @@ impl Condition {
                 let values = indices.iter().flat_map(|&i| &values[i * dim..(i + 1) * dim]).copied().collect();
                 Self::Vectors { dim: *dim, values }
             }
+        }
+    }
+
+    /// The conditions of these rows and of others after them.
+    ///
+    /// # Panics
+    /// When they are of different kinds.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, Self::None) => Self::None,
+            (Self::Labels(mut first), Self::Labels(second)) => {
+                first.extend(second);
+                Self::Labels(first)
+            }
+            (Self::Vectors { dim, mut values }, Self::Vectors { dim: of_second, values: second })
+                if dim == of_second =>
+            {
+                values.extend(second);
+                Self::Vectors { dim, values }
+            }
+            _ => panic!("conditions of different kinds"),
         }
     }
 }

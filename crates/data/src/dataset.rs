@@ -8,13 +8,13 @@ use thalweg_noise::Noise;
 
 use crate::batch::{Batch, Condition, ConditionKind};
 use crate::config::{ConditionConfig, DataConfig, SourceConfig, SplitConfig};
-use crate::error::DataError;
+use crate::error::{DataError, Place};
 use crate::normaliser::Normaliser;
-use crate::population::{Address, Population, SOURCE, TARGET, drawn, gathered};
+use crate::population::{Address, Epochs, Population, SOURCE, TARGET, drawn, gathered};
 use crate::sets::gaussian::Gaussian;
 use crate::sets::mixture::Modes;
 use crate::split::{Rows, Split};
-use crate::table::Usage;
+use crate::table::{DataTable, Usage};
 
 /// Points drawn for [`Dataset::held_out`] from a set with a formula when no number is given.
 pub const DEFAULT_HELD_OUT: usize = 10_000;
@@ -72,6 +72,43 @@ impl Dataset {
             condition_normaliser,
             fingerprint,
         })
+    }
+
+    /// A data set of these points, which are made from those of this one and are in model units, as all of them are
+    /// handed out. It keeps the fingerprint, and has no source but the standard normal and no test split.
+    ///
+    /// # Panics
+    /// When there are no points for training, or they have other coordinates or conditions than this set.
+    #[must_use]
+    pub fn replaced_by(&self, training: Batch, validation: Option<Batch>) -> Self {
+        let rows = training.rows;
+        let held_out = validation.as_ref().map_or(0, |batch| batch.rows);
+        assert!(rows > 0 && training.dim == self.dim(), "points that do not fit the data set");
+        let Batch { dim, points, condition, .. } = match validation {
+            Some(validation) => training.and(validation),
+            None => training,
+        };
+        let table = DataTable {
+            place: Place::file(Path::new("the points in their place")),
+            dim,
+            points,
+            condition,
+            kind: self.kind,
+            rows: Rows {
+                train: (0..rows).collect(),
+                validation: (rows..rows + held_out).collect(),
+                test: Vec::new(),
+            },
+        };
+        Self {
+            target: Population::Table { table: Box::new(table), epochs: Epochs::default() },
+            source: None,
+            kind: self.kind,
+            dequantise: None,
+            normaliser: Normaliser::identity(dim),
+            condition_normaliser: None,
+            fingerprint: self.fingerprint.clone(),
+        }
     }
 
     /// Coordinates of a point.

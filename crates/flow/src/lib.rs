@@ -35,6 +35,7 @@ mod divergence;
 mod error;
 mod interval;
 mod likelihood;
+mod local;
 mod maximum_likelihood;
 mod number;
 mod oracle;
@@ -57,6 +58,7 @@ pub use divergence::{Divergence, ProbeLaw, Probes};
 pub use error::FlowError;
 pub use interval::Interval;
 pub use likelihood::{Likelihood, LogLikelihood, gaussian_log_density, sample};
+pub use local::{LocalBlock, LocalInterpolant, LocalSchedule, ornstein_uhlenbeck};
 pub use maximum_likelihood::{
     LikelihoodLoss, LikelihoodProbes, MaximumLikelihood, PenaltyScale, Regularisation,
 };

@@ -73,7 +73,7 @@ fn roots_above_rounding(eigenvalues: &[f64]) -> Vec<f64> {
     eigenvalues.iter().map(|&e| if e > rounding { e.sqrt() } else { 0.0 }).collect()
 }
 
-fn matrix(moments: &Moments) -> Mat<f64> {
+pub(crate) fn matrix(moments: &Moments) -> Mat<f64> {
     let dim = moments.mean.len();
     assert_eq!(
         moments.covariance.len(),

@@ -18,6 +18,7 @@
 //! ```
 
 mod checks;
+mod chi_squared;
 mod energy;
 mod error;
 mod gaussian;
@@ -32,6 +33,7 @@ mod statistics;
 mod two_sample;
 mod wasserstein;
 
+pub use chi_squared::chi_squared_to_standard_normal;
 pub use energy::energy_distance;
 pub use error::MetricsError;
 pub use gaussian::{Moments, frechet_gaussian, frechet_of_moments, mean_and_covariance};

@@ -134,6 +134,9 @@ impl Checkpoint {
 /// The folder with the weights that a run starts from.
 const BASE: &str = "base";
 
+/// The folder with what the run has made for itself.
+const MADE: &str = "made";
+
 /// The files of a checkpoint, in the order of [`Checkpoint::tensors`].
 const FILES: [&str; 3] = ["model.safetensors", "average.safetensors", "optimizer.safetensors"];
 
@@ -162,6 +165,23 @@ impl RunDir {
     /// Those of [`Checkpoint::read`].
     pub fn read_base(&self) -> Result<Checkpoint, RunError> {
         Checkpoint::read(&self.path().join(BASE))
+    }
+
+    /// Keeps what the run has made for itself and could make again, as a checkpoint in the folder `made`.
+    ///
+    /// # Errors
+    /// Those of [`save_checkpoint`](RunDir::save_checkpoint).
+    pub fn save_made(&self, made: &Checkpoint) -> Result<(), RunError> {
+        self.save_at(self.path().join(MADE), made, write_atomically).map(|_| ())
+    }
+
+    /// What [`save_made`](RunDir::save_made) kept; none where nothing was.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`].
+    pub fn read_made(&self) -> Result<Option<Checkpoint>, RunError> {
+        let path = self.path().join(MADE);
+        if path.exists() { Checkpoint::read(&path).map(Some) } else { Ok(None) }
     }
 
     /// [`save_checkpoint`](RunDir::save_checkpoint) with the writing of one file given, so that tests can run out of disk.

@@ -87,15 +87,15 @@ pub use burn;
 /// From a recipe to a run, and from a run to samples, likelihoods, scores and a report.
 pub mod train {
     pub use thalweg_train::{
-        AverageConfig, Baseline, Best, BoundReport, BoundRequest, CertifyFiles, CertifyReport,
-        CertifyRequest, Comparison, ConditionRequest, DataSummary, EmbeddedRecipe, Ending, Equation,
-        EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField, FromConfig,
-        GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, Measured, MeasuredCurve,
-        ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
-        ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest,
-        Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig, TrainError,
-        TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate, find_recipe,
-        read_recipe, write_report, write_scores,
+        AverageConfig, Baseline, Best, BlockScores, BoundReport, BoundRequest, CertifyFiles, CertifyReport,
+        CertifyRequest, Comparison, ConditionRequest, DataSummary, DistillationConfig, EmbeddedRecipe,
+        Ending, Equation, EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField,
+        FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LocalConfig, LogDensities, Look, Measured,
+        MeasuredCurve, ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress,
+        Protocol, RECIPES, ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig,
+        SampleRequest, Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig,
+        TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate,
+        find_recipe, read_recipe, write_report, write_scores,
     };
 }
 
@@ -115,12 +115,12 @@ pub mod flow {
         AncestralSampler, AncestralStep, BatchBias, BatchCost, ChangedSchedule, Coefficients, ConditionRule,
         Conditions, Conversion, CouplingConfig, Covariance, Divergence, ExactInference, FiniteDataFlow,
         FixedSteps, FlowError, GaussianFlow, InferenceErrors, Interval, Likelihood, LikelihoodLoss,
-        LikelihoodProbes, LogLikelihood, LogitTransform, MaximumLikelihood, MixtureComponent, MixtureFlow,
-        Pairing, PathConfig, PathSample, PenaltyScale, PixelScale, Preconditioned, Preconditioning,
-        PredictedVelocity, Prediction, ProbeLaw, Probes, Reconstructed, Reconstruction, Regularisation,
-        Repeats, Schedule, Source, StochasticSampler, TimeSampler, assignment_distance, ddim_step,
-        debiased_distance, gaussian_log_density, inference_errors, log_mean_exp, plan_entropy, sample,
-        steepness,
+        LikelihoodProbes, LocalBlock, LocalInterpolant, LocalSchedule, LogLikelihood, LogitTransform,
+        MaximumLikelihood, MixtureComponent, MixtureFlow, Pairing, PathConfig, PathSample, PenaltyScale,
+        PixelScale, Preconditioned, Preconditioning, PredictedVelocity, Prediction, ProbeLaw, Probes,
+        Reconstructed, Reconstruction, Regularisation, Repeats, Schedule, Source, StochasticSampler,
+        TimeSampler, assignment_distance, ddim_step, debiased_distance, gaussian_log_density,
+        inference_errors, log_mean_exp, ornstein_uhlenbeck, plan_entropy, sample, steepness,
     };
 }
 
@@ -180,9 +180,9 @@ pub mod data {
 pub mod metrics {
     pub use thalweg_metrics::{
         Interval, Kernel, MetricsError, Moments, Resampling, Score, ScoreOptions, Spread, TwoSample,
-        block_standard_error, bootstrap, energy_distance, frechet_gaussian, frechet_of_moments,
-        mean_and_covariance, mean_and_standard_error, mmd2_unbiased, mode_recall, normal_width,
-        normalised_path_energy, path_energy, precision, score_with_floor, score_with_floors,
+        block_standard_error, bootstrap, chi_squared_to_standard_normal, energy_distance, frechet_gaussian,
+        frechet_of_moments, mean_and_covariance, mean_and_standard_error, mmd2_unbiased, mode_recall,
+        normal_width, normalised_path_energy, path_energy, precision, score_with_floor, score_with_floors,
         sliced_wasserstein2, straightness, variance_ratio, wasserstein1, wasserstein2, wilson,
     };
 }

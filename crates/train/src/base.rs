@@ -7,6 +7,7 @@ use thalweg_nets::Mlp;
 use thalweg_run::{Checkpoint, Document, RunDir};
 use thalweg_solve::Placement;
 
+use crate::chain::DistillationConfig;
 use crate::error::TrainError;
 use crate::objective::ObjectiveConfig;
 use crate::parameters;
@@ -55,9 +56,32 @@ pub fn read_recipe(document: Document) -> Result<ReadRecipe, TrainError> {
     let config = Document::open(&run.config_path(), &[])?;
     // Paths that are taken over start from where they were written.
     let base = if document.has(&["data", "target"]) { None } else { Some(DataSummary::read(&run)?.base) };
-    let recipe = Recipe::read(&document.completed_by(&config, INHERITED))?;
+    let is_distilled =
+        document.text_at(&["flow", "objective", "kind"]).is_some_and(|kind| kind == "distillation");
+    if !is_distilled {
+        let recipe = Recipe::read(&document.completed_by(&config, INHERITED))?;
+        return Ok(ReadRecipe { recipe, base });
+    }
+    let says = |key: &str| document.has(&["evaluate", key]);
+    let (solver, likelihood) = (says("solver"), says("likelihood_points"));
+    let document = document.completed_by(&config, OF_STUDENTS);
+    let mut recipe: Recipe = document.read()?;
+    let taught = Recipe::read(&config)?;
+    if let ObjectiveConfig::Distillation(students) = &mut recipe.flow.objective {
+        students.networks = students.networks.or(Some(taught.parts()));
+    }
+    if !solver {
+        recipe.evaluate.solver = DistillationConfig::step();
+    }
+    if !likelihood {
+        recipe.evaluate.likelihood_points = 0;
+    }
+    recipe.validate().map_err(|invalid| document.explain(&invalid))?;
     Ok(ReadRecipe { recipe, base })
 }
+
+/// What students take over, who neither follow a path nor mean by their outputs what others do.
+const OF_STUDENTS: &[&[&str]] = &[&["seed"], &["data"], &["model"], &["evaluate"]];
 
 fn open(path: &Path) -> Result<RunDir, TrainError> {
     RunDir::open(path).map_err(|error| {
@@ -68,15 +92,40 @@ fn open(path: &Path) -> Result<RunDir, TrainError> {
     })
 }
 
+/// The flow or chain of a run, which must know the same data in the same units and have no second stage.
+///
+/// # Errors
+/// When there is no such run, it has no checkpoint, or one of these does not hold.
+pub fn of_run(from: &FromConfig, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
+    let (flow, _) = TrainedFlow::open(&open(&from.run)?)?;
+    if flow.recipe.residual.is_some() {
+        let message = format!(
+            "{} has a second stage, and nothing goes on after one: start from the run that it started from",
+            from.run.display()
+        );
+        return Err(TrainError::Request(message));
+    }
+    let units = |summary: &DataSummary| (summary.normaliser.clone(), summary.condition_normaliser.clone());
+    if flow.summary.fingerprint != summary.fingerprint || units(&flow.summary) != units(summary) {
+        let message = format!(
+            "{} was trained on other data or in other units: leave `[data]` and `seed` out to take them over",
+            from.run.display()
+        );
+        return Err(TrainError::Request(message));
+    }
+    Ok(flow)
+}
+
 /// The network of the run that a recipe starts from.
 ///
 /// # Errors
 /// When there is no such run, it has no checkpoint, or it is of another network or other data.
 pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
-    let (flow, _) = TrainedFlow::open(&open(&from.run)?)?;
-    if flow.recipe.residual.is_some() {
+    let flow = of_run(from, summary)?;
+    if flow.recipe.is_chain() {
         let message = format!(
-            "{} has a second stage, and nothing goes on after one: start from the run that it started from",
+            "{} is a chain of networks, which can be distilled but not gone on with: use `flow.objective = {{ kind = \
+             \"distillation\" }}`, or start from a run of one flow",
             from.run.display()
         );
         return Err(TrainError::Request(message));
@@ -106,14 +155,6 @@ pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result
         );
         return Err(TrainError::Request(message));
     }
-    let units = |summary: &DataSummary| (summary.normaliser.clone(), summary.condition_normaliser.clone());
-    if flow.summary.fingerprint != summary.fingerprint || units(&flow.summary) != units(summary) {
-        let message = format!(
-            "{} was trained on other data or in other units: leave `[data]` and `seed` out to take them over",
-            from.run.display()
-        );
-        return Err(TrainError::Request(message));
-    }
     Ok(flow)
 }
 
@@ -131,7 +172,7 @@ pub fn save(run: &RunDir, flow: &TrainedFlow) -> Result<(), TrainError> {
 /// # Errors
 /// When it is missing or damaged.
 pub fn restore(run: &RunDir, recipe: &Recipe, summary: &DataSummary) -> Result<Option<Mlp>, TrainError> {
-    if recipe.from.is_none() {
+    if recipe.from.is_none() || recipe.is_distilled() {
         return Ok(None);
     }
     let Checkpoint { average, state, .. } = run.read_base()?;

@@ -4,14 +4,15 @@ mod report;
 
 use thalweg_data::Dataset;
 use thalweg_flow::{
-    CouplingConfig, FiniteDataFlow, FixedSteps, GaussianFlow, InferenceErrors, MixtureComponent, MixtureFlow,
-    Schedule, inference_errors,
+    CouplingConfig, FiniteDataFlow, FixedSteps, GaussianFlow, InferenceErrors, MixtureFlow, Schedule,
+    inference_errors,
 };
 use thalweg_nets::{ConditionSpec, Mlp};
 use thalweg_ot::Points;
 use thalweg_solve::{Method, Placement};
 
 use crate::error::TrainError;
+use crate::known_law;
 use crate::objective::ObjectiveConfig;
 use crate::trained::{ConditionRequest, TrainedFlow};
 
@@ -81,6 +82,9 @@ impl TrainedFlow {
     ) -> Result<BoundReport, TrainError> {
         let refuse = |message: String| Err(TrainError::Request(message));
         let dim = self.summary.dim;
+        if self.recipe.is_chain() {
+            return refuse("a bound is about one flow, and this is a chain of networks".to_string());
+        }
         if request.steps == 0 || request.points == 0 {
             return refuse("a bound needs at least one step and one trajectory".to_string());
         }
@@ -209,39 +213,19 @@ impl TrainedFlow {
         schedule: Schedule,
         placement: &Placement,
     ) -> Result<Option<Known>, TrainError> {
-        let scaling = &self.summary.normaliser;
         let dim = self.summary.dim;
-        let scaled = |point: &[f64]| -> Vec<f64> {
-            let columns = point.iter().zip(&scaling.mean).zip(&scaling.deviation);
-            columns.map(|((x, mean), deviation)| (x - mean) / deviation).collect()
-        };
-        if let Some(gaussian) = dataset.gaussian() {
-            let entry = |k: usize| {
-                gaussian.covariance()[k] / (scaling.deviation[k / dim] * scaling.deviation[k % dim])
-            };
-            let covariance: Vec<f64> = (0..dim * dim).map(entry).collect();
-            let truth = GaussianFlow::new(schedule, &scaled(gaussian.mean()), &covariance, placement)?;
-            return Ok(Some(Known::Gaussian(
-                "the exact velocity of a Gaussian".to_string(),
-                Box::new(truth),
-            )));
-        }
-        if let Some(modes) = dataset.modes() {
-            let part = |k: usize| MixtureComponent {
-                weight: modes.weights[k],
-                mean: scaled(&modes.centres[k]),
-                covariance: (0..dim * dim)
-                    .map(|entry| {
-                        let (i, j) = (entry / dim, entry % dim);
-                        let deviation = modes.deviations[k] / scaling.deviation[i];
-                        if i == j { deviation * deviation } else { 0.0 }
-                    })
-                    .collect(),
-            };
-            let parts: Vec<MixtureComponent> = (0..modes.weights.len()).map(part).collect();
-            let truth = MixtureFlow::new(schedule, &parts, placement)?;
-            let words = format!("the exact velocity of a mixture of {} Gaussians", parts.len());
-            return Ok(Some(Known::Mixture(words, Box::new(truth))));
+        match known_law::components(dataset, &self.summary).as_deref() {
+            Some([only]) => {
+                let truth = GaussianFlow::new(schedule, &only.mean, &only.covariance, placement)?;
+                let words = "the exact velocity of a Gaussian".to_string();
+                return Ok(Some(Known::Gaussian(words, Box::new(truth))));
+            }
+            Some(parts) => {
+                let truth = MixtureFlow::new(schedule, parts, placement)?;
+                let words = format!("the exact velocity of a mixture of {} Gaussians", parts.len());
+                return Ok(Some(Known::Mixture(words, Box::new(truth))));
+            }
+            None => {}
         }
         let rows = dataset.training_rows().filter(|rows| *rows <= MOST_ROWS);
         let (Some(rows), None) = (rows, self.recipe.data.dequantise) else { return Ok(None) };

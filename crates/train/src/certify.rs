@@ -66,6 +66,11 @@ impl TrainedFlow {
     /// When weights are not finite, conditions cannot be drawn, or a solve fails.
     pub fn certify(&self, request: &CertifyRequest) -> Result<CertifyReport, TrainError> {
         let CertifyRequest { condition, points, .. } = *request;
+        if self.recipe.is_chain() {
+            let message =
+                "a certificate is about the second stage of one flow, and this is a chain of networks";
+            return Err(TrainError::Request(message.to_string()));
+        }
         if points == 0 {
             return Err(TrainError::Request("at least one pair of points is needed".to_string()));
         }

@@ -4,6 +4,7 @@
 //! Every score says in words how it was found, and stands beside its floor where it has one: an estimate of what a
 //! perfect model reaches with as many points. A score that cannot be computed becomes a warning; the others are kept.
 
+mod blocks;
 mod distances;
 mod likelihood;
 mod motion;
@@ -16,7 +17,9 @@ use thalweg_run::RunDir;
 use thalweg_solve::Solver;
 
 use crate::error::TrainError;
+use crate::recipe::Recipe;
 use crate::trained::{ConditionRequest, Equation, SampleRequest, Samples, TrainedFlow};
+pub use blocks::BlockScores;
 pub(crate) use likelihood::divergence;
 use truth::HeldOut;
 
@@ -48,6 +51,8 @@ pub struct Evaluation {
     pub samples: Option<Samples>,
     /// The held-out points they were compared with.
     pub truth: Truth,
+    /// The blocks of a local chain, from the data.
+    pub blocks: Vec<BlockScores>,
     /// The same of the flow that this one was tuned from, if from any.
     pub base: Option<Baseline>,
     /// The same of the flow without its second stage, if it has one and was tuned with it.
@@ -137,6 +142,7 @@ pub fn evaluate(
     if let Some(source) = &source {
         shared.motion(&mut tally, flow, source, samples.as_ref());
     }
+    let blocks = blocks::score(&mut tally, flow, dataset, &held_out, options.seed);
     tally.warnings.extend(flow.steps_that_may_part());
     let mut beside = |words: &str, other: Option<TrainedFlow>| {
         other.zip(source.as_ref()).map(|(other, source)| {
@@ -155,7 +161,7 @@ pub fn evaluate(
     if scores.is_empty() {
         return Err(TrainError::solve("the evaluation", format!("not one score; {}", warnings.join("; "))));
     }
-    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth, base, flow_alone })
+    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth, blocks, base, flow_alone })
 }
 
 /// What all flows of one evaluation have in common.
@@ -186,7 +192,7 @@ impl Shared<'_> {
     fn motion(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64], samples: Option<&Samples>) {
         motion::score(tally, flow, self.dataset, source, self.held_out, self.solver);
         if let Some(samples) = samples {
-            tally.scores.push(evaluations(samples, self.solver, flow.recipe.evaluate.guidance));
+            tally.scores.push(evaluations(samples, self.solver, &flow.recipe));
         }
     }
 }
@@ -199,6 +205,9 @@ pub struct ScoreFile {
     pub protocol: Protocol,
     /// The scores.
     pub scores: Vec<Score>,
+    /// The blocks of a local chain, from the data, if it is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<BlockScores>,
     /// The scores of the flow that this one was tuned from, if from any, by the same solver from the same noise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base: Vec<Score>,
@@ -254,7 +263,8 @@ pub fn write_scores(run: &RunDir, flow: &TrainedFlow, evaluation: &Evaluation) -
     let of =
         |baseline: &Option<Baseline>| baseline.as_ref().map_or_else(Vec::new, |found| found.scores.clone());
     let (base, flow_alone) = (of(&evaluation.base), of(&evaluation.flow_alone));
-    Ok(run.write_scores(&ScoreFile { protocol, scores, base, flow_alone, warnings })?)
+    let blocks = evaluation.blocks.clone();
+    Ok(run.write_scores(&ScoreFile { protocol, scores, blocks, base, flow_alone, warnings })?)
 }
 
 /// Scores and warnings so far.
@@ -301,12 +311,16 @@ fn normal_interval(value: f64, standard_error: f64) -> [f64; 2] {
     [value - half, value + half]
 }
 
-fn evaluations(samples: &Samples, solver: &Solver, guidance: f64) -> Score {
+fn evaluations(samples: &Samples, solver: &Solver, recipe: &Recipe) -> Score {
+    let guidance = recipe.evaluate.guidance;
     let mut protocol = format!(
         "mean evaluations of the network for one of {} samples, rejected steps included; {}",
         samples.points.len() / samples.dim,
         words(solver),
     );
+    if recipe.is_chain() {
+        protocol += &format!(" in each of {} networks", recipe.parts());
+    }
     if guidance != 1.0 {
         protocol += &format!("; guidance {guidance} counts twice");
     }

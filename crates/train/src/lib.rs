@@ -6,6 +6,7 @@ mod average;
 mod base;
 mod bound;
 mod certify;
+mod chain;
 mod error;
 mod evaluate;
 mod field;
@@ -13,7 +14,9 @@ mod finetune;
 mod gradients;
 mod guard;
 mod inference;
+mod known_law;
 mod learning_rate;
+mod legs;
 mod objective;
 mod optimizer;
 mod own_pairs;
@@ -38,9 +41,10 @@ pub use average::AverageConfig;
 pub use base::{FromConfig, ReadRecipe, read_recipe};
 pub use bound::{BoundReport, BoundRequest, Spread, TruthChoice};
 pub use certify::{CertifyFiles, CertifyReport, CertifyRequest, Comparison, Measured, MeasuredCurve};
+pub use chain::{DistillationConfig, LocalConfig};
 pub use error::TrainError;
 pub use evaluate::{
-    Baseline, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
+    Baseline, BlockScores, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
 };
 pub use field::{FlowField, Reading};
 pub use finetune::{GuardConfig, PairsConfig, Penalties, ReconstructionConfig};

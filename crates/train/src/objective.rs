@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use thalweg_data::{self as data, Dataset, Split};
 use thalweg_flow::{
     Conversion, CouplingConfig, Divergence, MaximumLikelihood, PathSample, Prediction, Regularisation,
-    TimeSampler,
+    TimeSampler, ornstein_uhlenbeck,
 };
 use thalweg_nets::{Activation, Condition, Mlp};
 use thalweg_noise::Noise;
 use thalweg_run::Invalid;
 use thalweg_solve::{Checkpoints, Method, Placement, Solver, VelocityField, per_sample};
 
+use crate::chain::DistillationConfig;
+use crate::chain::{Part, Role, StoredStates};
 use crate::error::TrainError;
 use crate::field::{FlowField, Reading, reading};
 use crate::finetune::{PairsConfig, ReconstructionConfig};
@@ -28,7 +30,7 @@ use crate::summary::DataSummary;
 use reconstruction::Tuning;
 
 /// Held-out points of a validation loss.
-const VALIDATION_POINTS: usize = 1_000;
+pub(crate) const VALIDATION_POINTS: usize = 1_000;
 
 /// What is minimised.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub enum ObjectiveConfig {
     Reconstruction(ReconstructionConfig),
     /// Flow matching on pairs that a trained flow makes, which straightens its paths.
     Reflow(ReflowConfig),
+    /// The error of networks that make in one evaluation what a trained flow or chain makes in many.
+    Distillation(DistillationConfig),
 }
 
 /// How a likelihood is trained.
@@ -87,6 +91,7 @@ impl ObjectiveConfig {
             Self::FlowMatching => return Ok(()),
             Self::Reconstruction(config) => return config.validate(recipe),
             Self::Reflow(config) => return config.validate(recipe),
+            Self::Distillation(config) => return config.validate(recipe),
             Self::Likelihood(config) => config,
         };
         let at = |key: &str, message: String| Invalid::new(format!("flow.objective.{key}"), message);
@@ -133,6 +138,10 @@ pub struct Objective<'a> {
     kind: Kind<'a>,
     /// The way in which a flow makes pairs itself, where it does.
     own_pairs: Option<OwnPairs<'a>>,
+    /// Which network of the recipe it is for.
+    part: Part,
+    /// What students learn from.
+    stored: Option<&'a StoredStates>,
     placement: Placement,
 }
 
@@ -150,10 +159,11 @@ impl<'a> Objective<'a> {
     /// # Errors
     /// When the coupling needs a setting that neither it nor the path gives, or there is nothing to fine-tune.
     pub fn new(
-        recipe: &'a Recipe,
+        (recipe, part): (&'a Recipe, Part),
         dataset: &'a Dataset,
         summary: &'a DataSummary,
         base: Option<&Mlp>,
+        stored: Option<&'a StoredStates>,
     ) -> Result<Self, TrainError> {
         let needed = |what: &str| {
             let message = format!("there is no trained flow to be {what}");
@@ -162,7 +172,7 @@ impl<'a> Objective<'a> {
         let own = |base: Mlp, pools| OwnPairs::new(recipe, dataset, summary, base.into(), pools);
         let mut own_pairs = None;
         let kind = match &recipe.flow.objective {
-            ObjectiveConfig::FlowMatching => Kind::Matching,
+            ObjectiveConfig::FlowMatching | ObjectiveConfig::Distillation(_) => Kind::Matching,
             ObjectiveConfig::Reflow(ReflowConfig { pool, passes, solver, encoded }) => {
                 let pools = Pools { solver, rows: *pool, passes: *passes, from_data: *encoded };
                 own_pairs = Some(own(needed("straightened")?, pools));
@@ -194,6 +204,8 @@ impl<'a> Objective<'a> {
             reading: reading(recipe, summary),
             kind,
             own_pairs,
+            part,
+            stored,
             placement: Placement::cpu(),
         })
     }
@@ -207,9 +219,10 @@ impl<'a> Objective<'a> {
             Kind::Likelihood(..) => {
                 Ok(Prepared::Data(self.dataset.batch(self.recipe.train.batch, self.recipe.seed, step)?))
             }
-            Kind::Matching | Kind::Tuning(_) => Ok(Prepared::Pairs(match &self.own_pairs {
-                Some(own) => own.step(step)?,
-                None => self.preparation.step(step)?,
+            Kind::Matching | Kind::Tuning(_) => Ok(Prepared::Pairs(match (&self.own_pairs, self.stored) {
+                (Some(own), _) => own.step(step)?,
+                (None, Some(stored)) => stored.step(self.recipe, &self.part, step),
+                (None, None) => self.preparation.step(step)?,
             })),
         }
     }
@@ -279,9 +292,10 @@ impl<'a> Objective<'a> {
     }
 
     fn validation_pairs(&self, rows: usize) -> Result<PreparedStep, TrainError> {
-        match &self.own_pairs {
-            Some(own) => own.validation(rows),
-            None => self.preparation.validation(rows),
+        match (&self.own_pairs, self.stored) {
+            (Some(own), _) => own.validation(rows),
+            (None, Some(stored)) => Ok(stored.validation(&self.part)),
+            (None, None) => self.preparation.validation(rows),
         }
     }
 
@@ -304,7 +318,7 @@ impl<'a> Objective<'a> {
         let x0 = self.placement.tensor_f32::<2>(source.clone(), shape);
         let x1 = self.placement.tensor_f32(target.clone(), shape);
         let t = self.placement.tensor(times, [*rows]);
-        let sample = self.recipe.flow.path.sample(x0, x1, t, noise);
+        let sample = self.on_the_way(x0, x1, t, noise);
         // Mirrored rows follow the others, and are told the same.
         let mirrored: Vec<usize> = (0..sample.rows_per_pair).flat_map(|_| 0..*rows).collect();
         let field = self.field(model, &condition.select(&mirrored), dropout, noise);
@@ -319,6 +333,28 @@ impl<'a> Objective<'a> {
                 let arrow = Conversion { from: Prediction::Velocity, to: prediction };
                 let target = arrow.apply(&schedule.at_times(t.clone()), x.clone(), velocity);
                 (field.output(t, x) - target).square().mean()
+            }
+        }
+    }
+
+    /// Where the part's pairs are at their times, and how they move.
+    fn on_the_way(&self, x0: Tensor<2>, x1: Tensor<2>, t: Tensor<1>, noise: &mut Noise) -> PathSample<2> {
+        match &self.part.role {
+            Role::Whole => self.recipe.flow.path.sample(x0, x1, t, noise),
+            Role::Block { block, smoothing } => {
+                let x1 = if *smoothing > 0.0 {
+                    let (kept, added) = ornstein_uhlenbeck(*smoothing);
+                    let fresh = self.placement.normal(noise, x1.dims());
+                    x1 * kept + fresh * added
+                } else {
+                    x1
+                };
+                block.sample(x0, x1, t)
+            }
+            // A jump with the mean velocity that its length asks for, seen from where it begins.
+            Role::Student(interval) => {
+                let velocity = (x1 - x0.clone()) / interval.length();
+                PathSample { t, x: x0, velocity, noise: None, rows_per_pair: 1 }
             }
         }
     }

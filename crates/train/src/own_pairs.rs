@@ -157,15 +157,15 @@ impl<'a> OwnPairs<'a> {
     }
 
     fn pairs(&self, data: &Batch, noise: &[f64], mut for_times: Noise) -> PreparedStep {
-        let interval = self.recipe.flow.path.interval();
-        PreparedStep {
+        let pairs = PreparedStep {
             pairs: data.rows,
             dim: data.dim,
             source: single(noise),
             target: single(&data.points),
             condition: data.condition.clone(),
-            times: self.recipe.flow.time.sample(data.rows, interval, &mut for_times),
-        }
+            times: Vec::new(),
+        };
+        pairs.timed(self.recipe, &mut for_times)
     }
 }
 
@@ -173,20 +173,7 @@ impl Pool {
     /// The pairs of both.
     fn and(mut self, other: Self) -> Self {
         self.noise.extend(other.noise);
-        self.data.rows += other.data.rows;
-        self.data.points.extend(other.data.points);
-        self.data.condition = match (self.data.condition, other.data.condition) {
-            (Condition::Labels(mut a), Condition::Labels(b)) => {
-                a.extend(b);
-                Condition::Labels(a)
-            }
-            (Condition::Vectors { dim, mut values }, Condition::Vectors { values: b, .. }) => {
-                values.extend(b);
-                Condition::Vectors { dim, values }
-            }
-            _ => Condition::None,
-        };
-        self
+        Self { data: self.data.and(other.data), noise: self.noise }
     }
 }
 

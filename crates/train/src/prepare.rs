@@ -41,6 +41,19 @@ impl PreparedStep {
         self.select(&(part * rows..(part + 1) * rows).collect::<Vec<usize>>())
     }
 
+    /// The pairs as often as the recipe says, each time at a time of its own.
+    #[must_use]
+    pub fn timed(mut self, recipe: &Recipe, noise: &mut Noise) -> Self {
+        let often = recipe.flow.times_per_pair;
+        if often > 1 {
+            self.times = vec![0.0; self.pairs];
+            let chosen: Vec<usize> = (0..self.pairs * often).map(|row| row / often).collect();
+            self = self.select(&chosen);
+        }
+        self.times = recipe.flow.time.sample(self.pairs, recipe.flow.path.interval(), noise);
+        self
+    }
+
     /// The pairs of these numbers, in that order.
     #[must_use]
     pub fn select(&self, chosen: &[usize]) -> Self {
@@ -131,14 +144,15 @@ impl<'a> Preparation<'a> {
         let (x0, x1) = (Points::new(&source.points, dim), Points::new(&target.points, dim));
         let pairing = self.coupling.pair(x0, x1, conditions, &mut for_pairs)?;
         let pairs = pairing.len();
-        Ok(PreparedStep {
+        let pairs = PreparedStep {
             pairs,
             dim,
             source: single(&gather(&source.points, dim, &pairing.source)),
             target: single(&gather(&target.points, dim, &pairing.target)),
             condition: target.condition.select(&pairing.target),
-            times: self.recipe.flow.time.sample(pairs, path.interval(), &mut for_times),
-        })
+            times: Vec::new(),
+        };
+        Ok(pairs.timed(self.recipe, &mut for_times))
     }
 }
 

@@ -15,6 +15,7 @@ use thalweg_solve::{Solver, Steps};
 
 use crate::average::AverageConfig;
 use crate::base::FromConfig;
+use crate::chain::LocalConfig;
 use crate::learning_rate::LearningRate;
 use crate::objective::ObjectiveConfig;
 use crate::optimizer::OptimizerConfig;
@@ -43,6 +44,9 @@ pub struct Recipe {
     /// A second stage after the flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual: Option<ResidualConfig>,
+    /// A chain of flows, instead of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalConfig>,
     /// The method.
     #[serde(default)]
     pub flow: FlowConfig,
@@ -55,7 +59,7 @@ pub struct Recipe {
 }
 
 /// The method: which path, which pairs, which times, which loss.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
     /// The path between noise and data. Likelihood training has none: it only fixes the source's deviation.
@@ -64,6 +68,8 @@ pub struct FlowConfig {
     pub coupling: CouplingConfig,
     /// Where on the path the velocity is learned.
     pub time: TimeSampler,
+    /// At how many times each pair is looked at in a step.
+    pub times_per_pair: usize,
     /// What is minimised.
     pub objective: ObjectiveConfig,
     /// What the network predicts. A velocity is well conditioned everywhere; noise makes it a diffusion model, on paths
@@ -73,6 +79,20 @@ pub struct FlowConfig {
     /// Whether the network's input and output are scaled to the size of the path, for one-sided paths whose scales
     /// grow (variance exploding).
     pub precondition: bool,
+}
+
+impl Default for FlowConfig {
+    fn default() -> Self {
+        Self {
+            path: PathConfig::default(),
+            coupling: CouplingConfig::default(),
+            time: TimeSampler::default(),
+            times_per_pair: 1,
+            objective: ObjectiveConfig::default(),
+            prediction: Prediction::default(),
+            precondition: false,
+        }
+    }
 }
 
 /// The training.
@@ -185,6 +205,7 @@ impl Recipe {
         }
         self.data.validate().map_err(of_data)?;
         self.model.validate().map_err(|error| Invalid::new("model", error.to_string()))?;
+        self.validate_chain()?;
         self.validate_flow()?;
         if let Some(stage) = &self.residual {
             stage.validate(self)?;
@@ -211,7 +232,7 @@ impl Recipe {
     fn validate_grids(&self) -> Result<(), Invalid> {
         let interval = self.flow.path.interval();
         let objective = match &self.flow.objective {
-            ObjectiveConfig::FlowMatching => None,
+            ObjectiveConfig::FlowMatching | ObjectiveConfig::Distillation(_) => None,
             ObjectiveConfig::Reflow(config) => Some(("flow.objective.solver", &config.solver)),
             ObjectiveConfig::Likelihood(config) => Some(("flow.objective.solver", &config.solver)),
             ObjectiveConfig::Reconstruction(config) => Some(("flow.objective.solver", config.solver(self))),
@@ -259,6 +280,14 @@ impl Recipe {
             return Err(Invalid::new("flow.precondition", message));
         }
         self.validate_prediction()?;
+        if flow.times_per_pair == 0 {
+            return Err(Invalid::new("flow.times_per_pair", "must be at least 1"));
+        }
+        let has_times = matches!(flow.objective, ObjectiveConfig::FlowMatching | ObjectiveConfig::Reflow(_));
+        if flow.times_per_pair > 1 && !has_times {
+            let message = "only flow matching draws times for its pairs: remove it";
+            return Err(Invalid::new("flow.times_per_pair", message));
+        }
         flow.objective.validate(self)
     }
 
@@ -266,6 +295,9 @@ impl Recipe {
     /// are defined on.
     #[must_use]
     pub fn schedule(&self) -> Option<Schedule> {
+        if self.is_chain() {
+            return None;
+        }
         let is_gaussian = matches!(self.data.source, SourceConfig::Gaussian {});
         match self.flow.path {
             PathConfig::OneSided { schedule } => Some(schedule),

@@ -4,6 +4,7 @@
 //! with a sentence on how to read each, the training curve and the recipe; for a tuned flow also how steep its field has
 //! become. A picture that cannot be made leaves a warning in its place.
 
+mod blocks;
 mod line;
 mod pairs;
 mod plane;
@@ -76,7 +77,7 @@ fn report(subject: &Subject, run: &RunDir) -> Report {
         pictures.split_first().map_or((None, &[][..]), |(first, others)| (Some(first), others));
     let sections =
         first.cloned().into_iter().chain([scores::section(evaluation)]).chain(others.iter().cloned());
-    let sections = sections.chain(steepness::section(subject));
+    let sections = sections.chain(blocks::section(subject)).chain(steepness::section(subject));
     let sections = sections.chain([history.section()]).chain(scores::protocols(evaluation));
     let sections = sections.chain([reproduce::section(subject, run)]);
     sections.fold(report, Report::with).footer(concat!(

@@ -8,6 +8,7 @@ use thalweg_nets::Mlp;
 use thalweg_run::{Document, EventLog, RunDir, RunLock, Sinks, TensorBoard, to_toml};
 
 use crate::base;
+use crate::chain::{self, LocalConfig};
 use crate::error::TrainError;
 use crate::guard;
 use crate::objective::ObjectiveConfig;
@@ -66,7 +67,12 @@ impl Session {
                 return Err(TrainError::Request(message));
             }
         }
-        let start = recipe.from.as_ref().map(|from| base::load(from, &recipe, &summary)).transpose()?;
+        if recipe.is_distilled() {
+            // Looked at before anything is written; what students need of it is made when the training begins.
+            chain::teacher(&recipe, &summary)?;
+        }
+        let start = recipe.from.as_ref().filter(|_| !recipe.is_distilled());
+        let start = start.map(|from| base::load(from, &recipe, &summary)).transpose()?;
         let run = RunDir::create(out)?;
         let lock = run.lock()?;
         run.write_config(&to_toml(&recipe))?;
@@ -76,7 +82,8 @@ impl Session {
         }
         let base = start.map(|flow| flow.network().clone());
         let state = TrainState::new(&recipe, &summary, base.as_ref());
-        let warnings = constant_columns(&dataset);
+        let mut warnings = constant_columns(&dataset);
+        warnings.extend(recipe.local.iter().flat_map(LocalConfig::warnings));
         Ok(Self { recipe, dataset, summary, run, state, base, warnings, _lock: lock })
     }
 

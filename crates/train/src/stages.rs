@@ -19,6 +19,8 @@ pub struct Stages {
     pub flow: Mlp,
     /// The second stage.
     pub residual: Option<Residual>,
+    /// The finished networks of a chain, from the data; the flow is then the one after them, towards the noise.
+    pub finished: Vec<Mlp>,
 }
 
 impl Stages {
@@ -26,22 +28,37 @@ impl Stages {
     #[must_use]
     pub fn init(recipe: &Recipe, summary: &DataSummary, base: Option<&Mlp>) -> Self {
         let placement = Placement::cpu();
-        let flow = base.cloned().unwrap_or_else(|| {
-            let mut noise = Noise::at(recipe.seed, "weights", 0);
-            recipe.model.init(summary.dim, summary.condition, &mut noise, &placement)
-        });
+        let flow = base.cloned().unwrap_or_else(|| drawn(recipe, summary, 1));
         let residual = recipe.residual.as_ref().map(|stage| {
             let mut noise = Noise::at(recipe.seed, "residual-weights", 0);
             stage.head.init(&flow, stage.duration, &mut noise, &placement)
         });
-        Self { flow, residual }
+        Self { flow, residual, finished: Vec::new() }
+    }
+
+    /// Networks of the right shapes for part `number` of a chain, to be filled with weights.
+    #[must_use]
+    pub(crate) fn shaped(recipe: &Recipe, summary: &DataSummary, number: usize) -> Self {
+        let mut stages = Self::init(recipe, summary, None);
+        for next in 2..=number {
+            stages = stages.followed_by(drawn(recipe, summary, next));
+        }
+        stages
+    }
+
+    /// The chain that goes on with another network: the present one is finished.
+    #[must_use]
+    pub(crate) fn followed_by(self, next: Mlp) -> Self {
+        let Self { flow, residual, mut finished } = self;
+        finished.push(flow);
+        Self { flow: next, residual, finished }
     }
 
     /// Those that `recipe` learns as leaves of a tape, the others outside of it.
     #[must_use]
     pub fn tracked(self, recipe: &Recipe) -> Self {
         let flow = if flow_is_frozen(recipe) { self.flow } else { self.flow.train() };
-        Self { flow, residual: self.residual.map(Module::train) }
+        Self { flow, residual: self.residual.map(Module::train), finished: self.finished }
     }
 
     /// Averages moved towards `model`, which has made `step` steps. What is frozen stays to the last bit.
@@ -53,26 +70,43 @@ impl Stages {
         } else {
             average::update(config, self.flow, &model.flow, step)
         };
-        Self { flow, residual: average::update(config, self.residual, &model.residual, step) }
+        let residual = average::update(config, self.residual, &model.residual, step);
+        Self { flow, residual, finished: self.finished }
     }
 
     /// Moves the networks out and leaves some without parameters, only fit to be replaced.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        Self { flow: self.flow.take(), residual: self.residual.as_mut().map(Residual::take) }
+        Self {
+            flow: self.flow.take(),
+            residual: self.residual.as_mut().map(Residual::take),
+            finished: std::mem::take(&mut self.finished),
+        }
     }
 
     /// The networks in another precision.
     #[must_use]
     pub fn cast(self, dtype: DType) -> Self {
-        Self { flow: self.flow.cast(dtype), residual: self.residual.map(|residual| residual.cast(dtype)) }
+        Self {
+            flow: self.flow.cast(dtype),
+            residual: self.residual.map(|residual| residual.cast(dtype)),
+            finished: self.finished.into_iter().map(|network| network.cast(dtype)).collect(),
+        }
     }
 
     /// How many numbers are learned in all.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
-        self.flow.parameter_count() + self.residual.as_ref().map_or(0, Residual::parameter_count)
+        self.flow.parameter_count()
+            + self.residual.as_ref().map_or(0, Residual::parameter_count)
+            + self.finished.iter().map(Mlp::parameter_count).sum::<usize>()
     }
+}
+
+/// The network of a part with weights drawn from the seed of `recipe`.
+pub(crate) fn drawn(recipe: &Recipe, summary: &DataSummary, number: usize) -> Mlp {
+    let mut noise = Noise::at(recipe.seed, "weights", number as u64 - 1);
+    recipe.model_of(number).init(summary.dim, summary.condition, &mut noise, &Placement::cpu())
 }
 
 /// Whether a recipe has a second stage and leaves the flow before it as it is.
@@ -83,6 +117,6 @@ pub fn flow_is_frozen(recipe: &Recipe) -> bool {
 impl From<Mlp> for Stages {
     /// A flow alone.
     fn from(flow: Mlp) -> Self {
-        Self { flow, residual: None }
+        Self { flow, residual: None, finished: Vec::new() }
     }
 }

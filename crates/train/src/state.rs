@@ -11,7 +11,7 @@ use crate::guard::{Best, Look, Watch};
 use crate::optimizer::Optimizer;
 use crate::parameters::{self, ByName};
 use crate::recipe::Recipe;
-use crate::stages::Stages;
+use crate::stages::{self, Stages};
 use crate::summary::DataSummary;
 
 /// The state of a training after `step` steps. With the recipe and the data it determines all that follows.
@@ -61,6 +61,23 @@ impl TrainState {
             window: LossWindow::default(),
             watch: Watch::default(),
         }
+    }
+
+    /// Goes on with the next network of a chain: `start`, or else the present weights where the recipe says so, or else
+    /// drawn ones.
+    pub(crate) fn next_part(&mut self, recipe: &Recipe, summary: &DataSummary, start: Option<Mlp>) {
+        let present = self.average.take();
+        let warm = recipe.local.as_ref().is_some_and(|local| local.warm_start);
+        let number = present.finished.len() + 2;
+        let next = match start {
+            Some(start) => start,
+            None if warm => present.flow.clone(),
+            None => stages::drawn(recipe, summary, number),
+        };
+        self.average = present.followed_by(next);
+        self.model = self.average.clone().tracked(recipe);
+        self.optimizer = Optimizer::new(recipe.train.optimizer.clone());
+        self.window = LossWindow::default();
     }
 
     /// Puts the best weights that the guard has seen in the place of the average.
@@ -135,6 +152,11 @@ impl TrainState {
             });
         }
         let mut state = Self::new(recipe, summary, None);
+        let part = recipe.part_after(saved.step);
+        if part.number > 1 {
+            state.average = Stages::shaped(recipe, summary, part.number);
+            state.model = state.average.clone().tracked(recipe);
+        }
         let mut best = ByName::new();
         state.model = parameters::load(state.model, &checkpoint.model)?;
         state.average = parameters::load(state.average, &checkpoint.average)?;
@@ -226,6 +248,10 @@ fn checkpoint_state(
 #[must_use]
 pub fn architecture(recipe: &Recipe, summary: &DataSummary) -> String {
     let flow = flow_architecture(recipe, summary);
+    if recipe.is_chain() {
+        let widths: Vec<usize> = (1..=recipe.parts()).map(|number| recipe.model_of(number).width).collect();
+        return format!("chain of widths {widths:?}, {flow}");
+    }
     match &recipe.residual {
         None => flow,
         Some(stage) => {

@@ -15,6 +15,7 @@ use thalweg_solve::{
 use crate::base;
 use crate::error::TrainError;
 use crate::field::{FlowField, reading};
+use crate::legs::Leg;
 use crate::objective::{ObjectiveConfig, tensor_condition};
 use crate::recipe::Recipe;
 use crate::residual::{FirstStage, ResidualConfig};
@@ -160,6 +161,15 @@ impl TrainedFlow {
             return Err(TrainError::NoCheckpoint { run: run.path().to_path_buf(), detail });
         };
         let state = TrainState::from_checkpoint(&recipe, &summary, &checkpoint)?;
+        let (finished, parts) = (state.average.finished.len(), recipe.parts());
+        if finished + 1 < parts {
+            let message = format!(
+                "{} has {finished} of its {parts} networks: go on with `thalweg train --resume --out {}`",
+                run.path().display(),
+                run.path().display()
+            );
+            return Err(TrainError::Request(message));
+        }
         let base = base::restore(run, &recipe, &summary)?;
         Ok((Self::of(&recipe, &summary, &state, base), warnings))
     }
@@ -283,20 +293,26 @@ impl TrainedFlow {
     ) -> Result<Samples, TrainError> {
         let dim = self.summary.dim;
         let placement = Placement::cpu();
-        let interval = self.recipe.flow.path.interval();
+        self.check_equation(&request.equation)?;
         let mut points = Vec::with_capacity(source.len());
         let (mut evaluations, mut noise) = (0.0, Noise::at(request.seed, "sample-path", 0));
         for rows in row_ranges(source.len() / dim) {
             let part = &source[rows.start * dim..rows.end * dim];
             let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
-            let field = self.field(self.network(), &select(condition, &rows), request.guidance, &placement);
+            let told = select(condition, &rows);
+            let field = self.field(self.network(), &told, request.guidance, &placement);
             let end = match &request.equation {
                 Equation::Flow(solver) => {
-                    let solution = sample(&field, x0, solver, interval)
-                        .map_err(|error| TrainError::solve("sampling", error))?;
-                    let count = solution.evaluations.iter().sum::<usize>() * field.passes();
-                    evaluations += count as f64;
-                    solution.state
+                    let mut x = x0;
+                    for leg in self.legs(solver) {
+                        let field = self.field(leg.network, &told, request.guidance, &placement);
+                        let solution = sample(&field, x, &leg.solver, leg.interval)
+                            .map_err(|error| TrainError::solve("sampling", error))?;
+                        let count = solution.evaluations.iter().sum::<usize>() * field.passes();
+                        evaluations += count as f64;
+                        x = solution.state;
+                    }
+                    x
                 }
                 Equation::Stochastic { strength, steps } => {
                     let schedule = self.schedule()?;
@@ -366,9 +382,9 @@ impl TrainedFlow {
         let dim = self.summary.dim;
         let placement = Placement::cpu();
         let span = self.recipe.flow.path.interval().span();
-        let Save::At(times) = Save::evenly(span, way.count) else {
-            unreachable!("evenly spaced times are given times")
-        };
+        let legs = self.legs(way.solver);
+        let shown = self.shown_times(&legs, way.count);
+        let times: Vec<f64> = shown.iter().flatten().map(|at| at.on_the_way).collect();
         // A second stage is shown at the same distances of time, but not at more times than the flow.
         let later = self.second_stage().map_or_else(Vec::new, |(_, stage)| {
             let share = stage.duration / span.length().abs();
@@ -381,16 +397,22 @@ impl TrainedFlow {
             let part = &way.source[rows.start * dim..rows.end * dim];
             let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
             let condition = select(way.condition, &rows);
-            let field = self.field(self.network(), &condition, 1.0, &placement);
-            let solution =
-                solve_field(way.solver, span, x0, &Save::At(times.clone()), &field).map_err(failed)?;
-            let first = solution.saved.into_iter().enumerate();
-            first.for_each(|(index, at)| look(index, &field, at));
+            let (mut x, mut index) = (x0, 0);
+            for (leg, shown) in legs.iter().zip(&shown) {
+                let field = self.field(leg.network, &condition, 1.0, &placement);
+                let save = Save::At(shown.iter().map(|at| at.solved).collect());
+                let solution =
+                    solve_field(&leg.solver, leg.interval.span(), x, &save, &field).map_err(failed)?;
+                for ((_, at), time) in solution.saved.into_iter().zip(shown) {
+                    look(index, &field, (time.known, at));
+                    index += 1;
+                }
+                x = solution.state;
+            }
             if let Some((residual, stage)) = self.second_stage() {
                 let told = tensor_condition(&condition, &placement);
-                let field = residual.given(&told, &solution.state);
-                let solution =
-                    stage.solve(residual, &told, solution.state, &Save::At(later.clone())).map_err(failed)?;
+                let field = residual.given(&told, &x);
+                let solution = stage.solve(residual, &told, x, &Save::At(later.clone())).map_err(failed)?;
                 let second = solution.saved.into_iter().enumerate();
                 second.for_each(|(index, at)| look(times.len() + index, &field, at));
             }
@@ -426,9 +448,18 @@ impl TrainedFlow {
         let mut x = points.to_vec();
         self.summary.normaliser.normaliser().apply(&mut x);
         let rows = x.len() / dim;
-        let interval = self.recipe.flow.path.interval();
-        let t = placement.full(t.clamp(interval.start, interval.end), [rows]);
-        let field = self.field(self.network(), condition, 1.0, &placement);
+        let legs = self.legs(&self.recipe.evaluate.solver);
+        let along = if legs.len() > 1 { t.clamp(0.0, 1.0) * legs.len() as f64 } else { 0.0 };
+        let index = (along.floor() as usize).min(legs.len() - 1);
+        let Leg { network, interval, .. } = legs[index];
+        let t = match self.recipe.is_distilled() {
+            // A student knows one time only.
+            true => interval.start,
+            false if legs.len() > 1 => interval.lerp(along - index as f64),
+            false => t.clamp(interval.start, interval.end),
+        };
+        let t = placement.full(t, [rows]);
+        let field = self.field(network, condition, 1.0, &placement);
         let mut velocities = to_host(&field.velocity(t, placement.tensor(&x, [rows, dim])));
         let deviation = &self.summary.normaliser.deviation;
         velocities.iter_mut().enumerate().for_each(|(i, v)| *v *= deviation[i % dim]);
@@ -457,6 +488,11 @@ impl TrainedFlow {
                            gives no likelihoods; train one with `form = \"equilibrium\"`";
             return Err(TrainError::Request(message.to_string()));
         }
+        if self.recipe.is_distilled() {
+            let message = "this flow is distilled: single steps of networks give no likelihood; take that of the run which \
+                           it was distilled from";
+            return Err(TrainError::Request(message.to_string()));
+        }
         divergence.validate()?;
         let dim = self.summary.dim;
         let placement = Placement::cpu_double();
@@ -483,7 +519,17 @@ impl TrainedFlow {
                 part = found.x.clone();
                 changes.push(found);
             }
-            let field = self.field(&stages.flow, &condition, 1.0, &placement);
+            let mut legs = self.legs_of(&stages, solver);
+            let first = legs.remove(0);
+            for leg in legs.iter().rev() {
+                let field = self.field(leg.network, &condition, 1.0, &placement);
+                let found = LogLikelihood { interval: leg.interval, ..likelihood.clone() }
+                    .evaluate_from(&field, part, &mut noise, |x| x.zeros_like().sum_dim(1).squeeze_dim(1))
+                    .map_err(|error| TrainError::solve("the likelihood through a block", error))?;
+                part = found.x.clone();
+                changes.push(found);
+            }
+            let field = self.field(first.network, &condition, 1.0, &placement);
             let found = likelihood
                 .evaluate(&field, part, &mut noise)
                 .map_err(|error| TrainError::solve("the likelihood", error))?;
@@ -618,11 +664,11 @@ impl LogDensities {
 /// Turns the seed of samples into one that training does not use.
 const SAMPLES: u64 = 0x7361_6d70_6c65_7300;
 
-fn row_ranges(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub(crate) fn row_ranges(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     (0..rows).step_by(BATCH).map(move |start| start..(start + BATCH).min(rows))
 }
 
-fn select(condition: &Condition, rows: &std::ops::Range<usize>) -> Condition {
+pub(crate) fn select(condition: &Condition, rows: &std::ops::Range<usize>) -> Condition {
     let rows: Vec<usize> = rows.clone().collect();
     condition.select(&rows)
 }

@@ -12,6 +12,7 @@ use thalweg_nets::Mlp;
 use thalweg_run::{Event, RunDir, Sinks};
 
 use crate::ahead::for_each_ahead;
+use crate::chain::{Part, StoredStates, dataset_of};
 use crate::error::TrainError;
 use crate::gradients;
 use crate::guard::Guard;
@@ -77,7 +78,6 @@ impl Training<'_> {
             seed: *seed,
             name: name.clone(),
         });
-        let objective = Objective::new(self.recipe, self.dataset, self.summary, self.base)?;
         let guard = self.guard()?;
         if let Some(guard) = guard.as_ref().filter(|_| state.step == 0) {
             if let (Some(_), Some(base)) = (&self.recipe.residual, self.base) {
@@ -85,19 +85,46 @@ impl Training<'_> {
             }
             self.look(guard, state, sinks)?;
         }
-        let steps = if state.watch.ended { state.step } else { train.steps };
+        let stored = self.stored_states(state, sinks)?;
+        let mut ending = Ending::Finished;
+        while ending == Ending::Finished && !state.watch.ended {
+            let part = self.recipe.part_after(state.step);
+            ending = self.run_part(part, (guard.as_ref(), stored.as_ref()), state, sinks, &mut observe)?;
+            if state.step >= train.steps {
+                break;
+            }
+        }
+        if ending == Ending::Finished {
+            sinks.event(&Event::Finished { step: state.step, seconds: started.elapsed().as_secs_f64() });
+        }
+        Ok(ending)
+    }
+
+    /// Trains one network, and makes the state ready for the next where there is one.
+    fn run_part(
+        &self,
+        part: Part,
+        (guard, stored): (Option<&Guard>, Option<&StoredStates>),
+        state: &mut TrainState,
+        sinks: &mut Sinks,
+        observe: &mut impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Ending, TrainError> {
+        let train = &self.recipe.train;
+        let moved = self.moved_data(state, sinks)?;
+        let dataset = moved.as_ref().unwrap_or(self.dataset);
+        let objective =
+            Objective::new((self.recipe, part.clone()), dataset, self.summary, self.base, stored)?;
         let mut ending = Ending::Finished;
         for_each_ahead(
-            state.step..steps,
+            state.step..part.steps.end,
             |step| objective.prepare(step),
             |step, prepared| {
-                let loss = self.step(&objective, state, step, &prepared, sinks)?;
+                let loss = self.step((&objective, &part), state, step, &prepared, sinks)?;
                 let progress = Progress { step: state.step, steps: train.steps, loss };
                 if observe(progress).is_break() && state.step < train.steps {
                     ending = Ending::Stopped;
                 }
-                if let Some(guard) = guard.as_ref().filter(|_| self.is_time(state.step, train.validate_every))
-                {
+                if let Some(guard) = guard.filter(|_| self.is_time(state.step, train.validate_every)) {
                     // Before the checkpoint, which holds the best weights.
                     self.look(guard, state, sinks)?;
                     if state.watch.ended || state.step == train.steps {
@@ -106,20 +133,58 @@ impl Training<'_> {
                     }
                 }
                 let last = ending == Ending::Stopped || state.watch.ended;
-                if last || self.is_time(state.step, train.checkpoint_every) {
+                let is_over = state.step == part.steps.end && state.step < train.steps;
+                if is_over {
+                    // The weights that are looked at go aside with the next network.
+                    self.validate(&objective, state, sinks)?;
+                    let start =
+                        stored.and_then(|stored| stored.start(self.recipe, self.summary, part.number + 1));
+                    state.next_part(self.recipe, self.summary, start);
+                }
+                if last || is_over || self.is_time(state.step, train.checkpoint_every) {
                     self.checkpoint(state, sinks)?;
                 }
                 // After the checkpoint, so that nothing is lost should the held-out data fail.
-                if ending == Ending::Finished && self.is_time(state.step, train.validate_every) {
+                if ending == Ending::Finished && !is_over && self.is_time(state.step, train.validate_every) {
                     self.validate(&objective, state, sinks)?;
                 }
                 Ok(if last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             },
         )?;
-        if ending == Ending::Finished {
-            sinks.event(&Event::Finished { step: state.step, seconds: started.elapsed().as_secs_f64() });
-        }
         Ok(ending)
+    }
+
+    /// What students learn from; the first of them gets its weights.
+    fn stored_states(
+        &self,
+        state: &mut TrainState,
+        sinks: &mut Sinks,
+    ) -> Result<Option<StoredStates>, TrainError> {
+        let ObjectiveConfig::Distillation(config) = &self.recipe.flow.objective else { return Ok(None) };
+        let (stored, warning) =
+            StoredStates::open_or_make(self.recipe, config, self.dataset, self.summary, self.run)?;
+        if let Some(message) = warning {
+            sinks.event(&Event::Warning { step: state.step, message });
+        }
+        if state.step == 0
+            && let Some(start) = stored.start(self.recipe, self.summary, 1)
+        {
+            *state = TrainState::new(self.recipe, self.summary, Some(&start));
+        }
+        Ok(Some(stored))
+    }
+
+    /// The data as the finished blocks of a local chain have moved them; none where there are none.
+    fn moved_data(&self, state: &TrainState, sinks: &mut Sinks) -> Result<Option<Dataset>, TrainError> {
+        let Some(local) = &self.recipe.local else { return Ok(None) };
+        let finished = &state.average.finished;
+        let moved = dataset_of((self.recipe, local), self.dataset, self.summary, self.run, finished)?;
+        Ok(moved.map(|(dataset, warning)| {
+            if let Some(message) = warning {
+                sinks.event(&Event::Warning { step: state.step, message });
+            }
+            dataset
+        }))
     }
 
     /// The guard of a fine-tuning.
@@ -150,7 +215,7 @@ impl Training<'_> {
 
     fn step(
         &self,
-        objective: &Objective,
+        (objective, part): (&Objective, &Part),
         state: &mut TrainState,
         step: u64,
         prepared: &crate::objective::Prepared,
@@ -163,16 +228,18 @@ impl Training<'_> {
         if let Some(limit) = train.clip {
             gradients = gradients::clip(gradients, norm, limit);
         }
-        let rate = train.learning_rate.at(step, train.steps);
+        // Each network has a schedule of its own.
+        let begun = part.steps.start;
+        let rate = train.learning_rate.at(step - begun, part.steps.end - begun);
         // Taken out, so that nothing else holds the parameters and they change in place.
         state.model = state.optimizer.update(state.model.take(), gradients, rate);
         state.step = step + 1;
-        state.average = state.average.take().following(&state.model, self.recipe, state.step);
+        state.average = state.average.take().following(&state.model, self.recipe, state.step - begun);
         state.window.sum += loss;
         state.window.count += 1;
 
         let scalar = |name: &str, value| Event::Scalar { step: state.step, name: name.to_string(), value };
-        if self.is_time(state.step, train.log_every) {
+        if self.is_time(state.step, train.log_every) || state.step == part.steps.end {
             let mean = state.window.sum / state.window.count as f64;
             sinks.event(&scalar("loss", mean));
             sinks.event(&scalar("learning_rate", rate));
@@ -224,7 +291,8 @@ impl Training<'_> {
         let least = match self.recipe.flow.objective {
             ObjectiveConfig::FlowMatching
             | ObjectiveConfig::Reconstruction(_)
-            | ObjectiveConfig::Reflow(_) => 1e-3,
+            | ObjectiveConfig::Reflow(_)
+            | ObjectiveConfig::Distillation(_) => 1e-3,
             ObjectiveConfig::Likelihood(_) => 1.0,
         };
         if lowest.is_finite() && mean - lowest > DIVERGED * lowest.abs().max(least) {

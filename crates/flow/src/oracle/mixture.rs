@@ -6,7 +6,7 @@ use thalweg_solve::{Placement, Tangent, VelocityField};
 
 use super::component::{Component, View, motion};
 use crate::error::require;
-use crate::{FlowError, Schedule};
+use crate::{Coefficients, FlowError, Schedule};
 
 /// One Gaussian of a mixture.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +74,15 @@ impl MixtureFlow {
         ((joint - largest.clone()).exp().sum_dim(1).log() + largest).reshape([batch])
     }
 
+    /// The mean velocity at points `x` `[batch, dim]` where the path is `α x1 + σ ε` with these coefficients, `[batch]`
+    /// each: that of the mixture's own schedule, or of another path.
+    #[must_use]
+    pub fn velocity_along(&self, c: &Coefficients<Tensor<1>>, x: Tensor<2>) -> Tensor<2> {
+        let views: Vec<_> = self.components.iter().map(|k| k.view(c, x.clone())).collect();
+        let r = self.responsibilities(views.iter().map(View::log_density).collect());
+        average(&r, views.iter().map(View::velocity).collect())
+    }
+
     /// The responsibilities from the components' log-densities, each `[batch, 1]`.
     fn responsibilities(&self, logs: Vec<Tensor<2>>) -> Tensor<2> {
         softmax(self.log_weights.clone() + Tensor::cat(logs, 1), 1)
@@ -88,10 +97,7 @@ fn average(responsibilities: &Tensor<2>, values: Vec<Tensor<2>>) -> Tensor<2> {
 
 impl VelocityField<2> for MixtureFlow {
     fn velocity(&self, t: Tensor<1>, x: Tensor<2>) -> Tensor<2> {
-        let c = self.schedule.at_times(t);
-        let views: Vec<_> = self.components.iter().map(|k| k.view(&c, x.clone())).collect();
-        let r = self.responsibilities(views.iter().map(View::log_density).collect());
-        average(&r, views.iter().map(View::velocity).collect())
+        self.velocity_along(&self.schedule.at_times(t), x)
     }
 
     fn takes_any_rows(&self) -> bool {

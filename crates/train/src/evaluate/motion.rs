@@ -32,6 +32,10 @@ pub(super) fn score(
     held_out: &HeldOut,
     solver: &Solver,
 ) {
+    // A step of a student is a straight line.
+    if flow.recipe.is_distilled() {
+        return;
+    }
     let condition = &held_out.conditions;
     let Some(paths) = tally.keep("path-energy", follow(flow, source, condition, solver)) else {
         return;
@@ -43,6 +47,15 @@ pub(super) fn score(
     }
     if *condition != Condition::None {
         common += ", each path under its own condition, without guidance";
+    }
+    if flow.recipe.is_chain() {
+        // Energies of blocks have clocks of their own, so only their detours can be added.
+        let protocol = format!(
+            "path energy beyond that of the straight chords inside each block, summed over the blocks, 0 for straight \
+             paths; {common}"
+        );
+        let straight = mean_score("straightness", &paths.detours, Some(0.0), protocol);
+        return tally.add("straightness", straight.map_err(TrainError::from));
     }
     let least = match condition {
         // The flow alone does not arrive at the data.
@@ -80,28 +93,30 @@ fn follow(
 ) -> Result<Paths, TrainError> {
     let dim = flow.summary.dim;
     let placement = Placement::cpu();
-    let interval = flow.recipe.flow.path.interval();
     let mut paths = Paths { energies: Vec::new(), detours: Vec::new() };
     for (batch, part) in source.chunks(BATCH * dim).enumerate() {
         let rows: Vec<usize> = (0..part.len() / dim).map(|row| batch * BATCH + row).collect();
         let condition = condition.select(&rows);
-        let field = flow.field(flow.network(), &condition, 1.0, &placement);
-        let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
-        let start = Augmented::zeroed(x0.clone(), 1);
-        let solution =
-            integrate(solver, interval.span(), start, &Save::End, |times, state: &Augmented<2>| {
+        let mut x = placement.tensor::<2>(part, [rows.len(), dim]);
+        let (mut energies, mut detours) = (vec![0.0; rows.len()], vec![0.0; rows.len()]);
+        for leg in flow.legs(solver) {
+            let field = flow.field(leg.network, &condition, 1.0, &placement);
+            let start = Augmented::zeroed(x.clone(), 1);
+            let span = leg.interval.span();
+            let end = integrate(&leg.solver, span, start, &Save::End, |times, state: &Augmented<2>| {
                 let velocity = field.velocity(times.tensor(state), state.x.clone());
                 let squared_speed = velocity.clone().square().sum_dim(1);
                 Augmented::new(velocity, squared_speed)
             })
-            .map_err(|error| TrainError::solve("following paths", error))?;
-        let end = solution.state;
-        let squared_chords = to_host(&(end.x.clone() - x0).square().sum_dim(1));
-        let energies = to_host(&end.column(0));
-        let detours = energies
-            .iter()
-            .zip(squared_chords)
-            .map(|(&energy, squared_chord)| straightness(energy, squared_chord / interval.length()));
+            .map_err(|error| TrainError::solve("following paths", error))?
+            .state;
+            let squared_chords = to_host(&(end.x.clone() - x).square().sum_dim(1));
+            for (row, energy) in to_host(&end.column(0)).into_iter().enumerate() {
+                energies[row] += energy;
+                detours[row] += straightness(energy, squared_chords[row] / leg.interval.length());
+            }
+            x = end.x;
+        }
         paths.detours.extend(detours);
         paths.energies.extend(energies);
     }

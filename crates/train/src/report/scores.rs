@@ -111,6 +111,9 @@ fn reading(name: &str) -> &'static str {
         }
         "npe" => "Effort beyond that of optimal transport, as a share of it; near zero is optimal.",
         "straightness" => "Effort lost to bends; near zero, a few solver steps are enough.",
+        "round-trip" => {
+            "How far data come back from where they were after all blocks forwards and backwards: the solver's error."
+        }
         "nfe" => "Evaluations of the network for a sample: its cost.",
         _ => "",
     }

@@ -1,0 +1,132 @@
+//! Several networks one after the other: which there are, and when each of them is trained.
+//!
+//! The blocks of a local chain and the students of a distillation are the parts of one training. They are numbered from
+//! the data, in the order in which they are trained. A recipe of one flow has one part.
+
+mod distillation;
+mod local;
+mod pushed;
+mod states;
+
+use std::ops::Range;
+
+use thalweg_flow::{Interval, LocalBlock};
+use thalweg_nets::MlpConfig;
+use thalweg_run::Invalid;
+
+use crate::objective::ObjectiveConfig;
+use crate::recipe::Recipe;
+pub use distillation::DistillationConfig;
+pub use local::LocalConfig;
+pub(crate) use pushed::{dataset_of, smooth};
+pub(crate) use states::{StoredStates, teacher};
+
+/// One network of a recipe.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part {
+    /// From 1 at the data.
+    pub number: usize,
+    /// The steps of the training that are its own.
+    pub steps: Range<u64>,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a network is for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Role {
+    /// The whole way from noise to data.
+    Whole,
+    /// A block between two laws of a diffusion; the first diffuses the data for a time beforehand.
+    Block { block: LocalBlock, smoothing: f64 },
+    /// One evaluation, at the start of this part of the time of what is distilled, over all of its length.
+    Student(Interval),
+}
+
+impl Recipe {
+    /// How many networks are trained one after the other.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        match (&self.local, &self.flow.objective) {
+            (Some(local), _) => local.blocks,
+            (None, ObjectiveConfig::Distillation(config)) => config.students,
+            _ => 1,
+        }
+    }
+
+    /// Whether it is a chain of networks rather than one flow, with a second stage or without.
+    #[must_use]
+    pub fn is_chain(&self) -> bool {
+        self.local.is_some() || self.is_distilled()
+    }
+
+    /// Whether its networks are students, each of one evaluation.
+    #[must_use]
+    pub fn is_distilled(&self) -> bool {
+        matches!(self.flow.objective, ObjectiveConfig::Distillation(_))
+    }
+
+    /// A part by its number, from 1 at the data.
+    pub(crate) fn part(&self, number: usize) -> Part {
+        let (parts, steps) = (self.parts() as u64, self.train.steps);
+        let until = |parts_done: u64| (u128::from(steps) * u128::from(parts_done) / u128::from(parts)) as u64;
+        let role = match (&self.local, &self.flow.objective) {
+            (Some(local), _) => {
+                let schedule = local.schedule();
+                let block =
+                    LocalBlock { interpolant: local.interpolant, duration: schedule.duration(number) };
+                Role::Block { block, smoothing: if number == 1 { schedule.smoothing } else { 0.0 } }
+            }
+            (None, ObjectiveConfig::Distillation(config)) => Role::Student(config.interval(number)),
+            _ => Role::Whole,
+        };
+        Part { number, steps: until(number as u64 - 1)..until(number as u64), role }
+    }
+
+    /// The part that goes on after `step` steps: the last one when all are made.
+    pub(crate) fn part_after(&self, step: u64) -> Part {
+        let parts = (1..=self.parts()).map(|number| self.part(number));
+        parts.clone().find(|part| step < part.steps.end).unwrap_or_else(|| self.part(self.parts()))
+    }
+
+    /// The network of a part.
+    pub(crate) fn model_of(&self, number: usize) -> MlpConfig {
+        let widths = match (&self.local, &self.flow.objective) {
+            (Some(local), _) => &local.widths[..],
+            (None, ObjectiveConfig::Distillation(config)) => &config.widths[..],
+            _ => &[],
+        };
+        let width = widths.get(number - 1).copied().unwrap_or(self.model.width);
+        MlpConfig { width, ..self.model.clone() }
+    }
+
+    /// What all chains have in common.
+    pub(crate) fn validate_chain(&self) -> Result<(), Invalid> {
+        if let Some(local) = &self.local {
+            local.validate(self)?;
+        }
+        if self.is_chain() && self.train.steps < self.parts() as u64 {
+            let message = format!(
+                "{} networks are trained one after the other, so there must be at least as many steps",
+                self.parts()
+            );
+            return Err(Invalid::new("train.steps", message));
+        }
+        Ok(())
+    }
+}
+
+/// Checks a list with one width for each part.
+fn validate_widths(key: &str, widths: &[usize], parts: usize) -> Result<(), Invalid> {
+    if widths.contains(&0) {
+        return Err(Invalid::new(key, "a width must be at least 1"));
+    }
+    if !widths.is_empty() && widths.len() != parts {
+        let message = format!(
+            "there are {} widths for {parts} networks: give one for each, from the data",
+            widths.len()
+        );
+        return Err(Invalid::new(key, message));
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Local Flow Matching, as a recipe says it (FORMULAS §7).
+
+use serde::{Deserialize, Serialize};
+use thalweg_data::SourceConfig;
+use thalweg_flow::{CouplingConfig, LocalInterpolant, LocalSchedule, PathConfig, Prediction};
+use thalweg_run::Invalid;
+use thalweg_solve::{Solver, Steps};
+
+use super::validate_widths;
+use crate::objective::ObjectiveConfig;
+use crate::recipe::Recipe;
+
+/// A chain of flows between neighbouring laws of a diffusion, trained one after the other from the data to the noise.
+///
+/// Each block learns from the data as the blocks before it have moved them, so that each is the inverse of what follows
+/// when samples are drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalConfig {
+    /// Number of blocks. The last one ends at the noise whatever the times of the others are.
+    pub blocks: usize,
+    /// The time for which the first block diffuses.
+    pub first: f64,
+    /// Quotient of the times of neighbouring blocks.
+    pub growth: f64,
+    /// Time of a diffusion before the first block, for data without a smooth density; what is learned are the data with
+    /// that much noise.
+    pub smoothing: f64,
+    /// How the points of a pair are joined inside a block.
+    pub interpolant: LocalInterpolant,
+    /// Whether a block starts from the weights of the one before.
+    pub warm_start: bool,
+    /// Points that are moved from block to block. Left out, all rows of a table, or 100,000 draws of a set with a formula.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<usize>,
+    /// The accurate solver that moves them.
+    pub solver: Solver,
+    /// Width of each block, from the data; left out, all have that of the model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub widths: Vec<usize>,
+    /// Solver of each block for samples, from the data; left out, all have that of the evaluation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub solvers: Vec<Solver>,
+}
+
+impl Default for LocalConfig {
+    fn default() -> Self {
+        Self {
+            blocks: 4,
+            first: 0.15,
+            growth: 1.3,
+            smoothing: 0.0,
+            interpolant: LocalInterpolant::default(),
+            warm_start: true,
+            points: None,
+            solver: Solver::default(),
+            widths: Vec::new(),
+            solvers: Vec::new(),
+        }
+    }
+}
+
+/// A factor on the data below which the last block is the whole flow in all but name.
+const NO_SIGNAL: f64 = 0.05;
+
+impl LocalConfig {
+    /// The times of the blocks.
+    #[must_use]
+    pub fn schedule(&self) -> LocalSchedule {
+        let Self { blocks, first, growth, smoothing, .. } = *self;
+        LocalSchedule { blocks, first, growth, smoothing }
+    }
+
+    pub(crate) fn validate(&self, recipe: &Recipe) -> Result<(), Invalid> {
+        let at = |key: &str, message: String| Err(Invalid::new(format!("local.{key}"), message));
+        self.schedule().validate().map_err(|error| Invalid::new("local", error.to_string()))?;
+        validate_widths("local.widths", &self.widths, self.blocks)?;
+        if self.warm_start && self.widths.iter().any(|width| *width != self.widths[0]) {
+            let message =
+                "a block of another width cannot start from the weights of the one before: set it to false";
+            return at("warm_start", message.to_string());
+        }
+        if self.points.is_some_and(|points| points < recipe.train.batch) {
+            return at("points", "must be at least `train.batch`".to_string());
+        }
+        self.solver.validate().map_err(|error| Invalid::new("local.solver", error.to_string()))?;
+        if !self.solvers.is_empty() && self.solvers.len() != self.blocks {
+            let message =
+                format!("there are {} for {} blocks: give one for each", self.solvers.len(), self.blocks);
+            return at("solvers", message);
+        }
+        for solver in self.solvers.iter().chain([&self.solver]) {
+            solver.validate().map_err(|error| Invalid::new("local.solvers", error.to_string()))?;
+            if let Steps::Grid(nodes) = &solver.steps
+                && nodes.first().zip(nodes.last()) != Some((&0.0, &1.0))
+            {
+                return at("solvers", "a grid must run from 0 to 1, the ends of a block".to_string());
+            }
+        }
+        self.validate_flow(recipe)
+    }
+
+    /// What a chain cannot be put together with.
+    fn validate_flow(&self, recipe: &Recipe) -> Result<(), Invalid> {
+        let flow = &recipe.flow;
+        let refuse = |key: &str, message: &str| Err(Invalid::new(key, message));
+        if flow.objective != ObjectiveConfig::FlowMatching {
+            return refuse(
+                "flow.objective",
+                "the blocks of a local chain are trained by flow matching: remove the objective",
+            );
+        }
+        if flow.path != PathConfig::default() {
+            return refuse(
+                "flow.path",
+                "a local chain has paths of its own: remove it, and choose `local.interpolant`",
+            );
+        }
+        if flow.coupling != CouplingConfig::default() {
+            return refuse("flow.coupling", "a local chain makes its own pairs: remove the coupling");
+        }
+        if flow.prediction != Prediction::Velocity || flow.precondition {
+            return refuse(
+                "flow.prediction",
+                "the blocks of a local chain predict plain velocities: remove `flow.prediction` and `flow.precondition`",
+            );
+        }
+        if !matches!(recipe.data.source, SourceConfig::Gaussian {}) {
+            return refuse(
+                "data.source",
+                "a diffusion ends at the standard normal: the source must be gaussian",
+            );
+        }
+        if recipe.residual.is_some() {
+            return refuse(
+                "residual",
+                "a second stage follows one flow, not a chain of them: remove one of the two",
+            );
+        }
+        if recipe.from.is_some() {
+            return refuse("from", "a local chain starts from nothing: remove it");
+        }
+        Ok(())
+    }
+
+    /// What the user should know before it is trained.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.blocks == 1 {
+            warnings.push("a chain of one block is ordinary flow matching: raise `local.blocks`".to_string());
+        } else if self.schedule().signal() < NO_SIGNAL {
+            warnings.push(format!(
+                "the blocks before the last diffuse for {:.3} in all, which leaves {:.2e} of the data: they do nearly all, \
+                 and the last does nearly nothing; lower `local.first` or `local.growth`",
+                self.schedule().time_before(self.blocks),
+                self.schedule().signal(),
+            ));
+        }
+        warnings
+    }
+}
