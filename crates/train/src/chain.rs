@@ -21,10 +21,10 @@ pub use local::LocalConfig;
 pub(crate) use pushed::{dataset_of, smooth};
 pub(crate) use states::{StoredStates, teacher};
 
-/// One network of a recipe.
+/// What is trained in some steps: one network of a recipe, or all of them together after each.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Part {
-    /// From 1 at the data.
+    /// From 1 at the data; after the last network, all together.
     pub number: usize,
     /// The steps of the training that are its own.
     pub steps: Range<u64>,
@@ -41,10 +41,12 @@ pub(crate) enum Role {
     Block { block: LocalBlock, smoothing: f64 },
     /// One evaluation, at the start of this part of the time of what is distilled, over all of its length.
     Student(Interval),
+    /// All students at once, one after the other.
+    Students,
 }
 
 impl Recipe {
-    /// How many networks are trained one after the other.
+    /// How many networks there are, which are trained one after the other.
     #[must_use]
     pub fn parts(&self) -> usize {
         match (&self.local, &self.flow.objective) {
@@ -69,7 +71,11 @@ impl Recipe {
     /// A part by its number, from 1 at the data.
     pub(crate) fn part(&self, number: usize) -> Part {
         let (parts, steps) = (self.parts() as u64, self.train.steps);
-        let until = |parts_done: u64| (u128::from(steps) * u128::from(parts_done) / u128::from(parts)) as u64;
+        let alone = steps - (self.together() * steps as f64).round() as u64;
+        let until = |done: u64| match done <= parts {
+            true => (u128::from(alone) * u128::from(done) / u128::from(parts)) as u64,
+            false => steps,
+        };
         let role = match (&self.local, &self.flow.objective) {
             (Some(local), _) => {
                 let schedule = local.schedule();
@@ -77,7 +83,10 @@ impl Recipe {
                     LocalBlock { interpolant: local.interpolant, duration: schedule.duration(number) };
                 Role::Block { block, smoothing: if number == 1 { schedule.smoothing } else { 0.0 } }
             }
-            (None, ObjectiveConfig::Distillation(config)) => Role::Student(config.interval(number)),
+            (None, ObjectiveConfig::Distillation(config)) if number <= config.students => {
+                Role::Student(config.interval(number))
+            }
+            (None, ObjectiveConfig::Distillation(_)) => Role::Students,
             _ => Role::Whole,
         };
         Part { number, steps: until(number as u64 - 1)..until(number as u64), role }
@@ -85,8 +94,17 @@ impl Recipe {
 
     /// The part that goes on after `step` steps: the last one when all are made.
     pub(crate) fn part_after(&self, step: u64) -> Part {
-        let parts = (1..=self.parts()).map(|number| self.part(number));
-        parts.clone().find(|part| step < part.steps.end).unwrap_or_else(|| self.part(self.parts()))
+        let last = self.parts() + usize::from(self.together() > 0.0);
+        let parts = (1..=last).map(|number| self.part(number));
+        parts.clone().find(|part| step < part.steps.end).unwrap_or_else(|| self.part(last))
+    }
+
+    /// The share of the steps in which all networks are trained together.
+    fn together(&self) -> f64 {
+        match &self.flow.objective {
+            ObjectiveConfig::Distillation(config) => config.together,
+            _ => 0.0,
+        }
     }
 
     /// The network of a part.
@@ -105,7 +123,10 @@ impl Recipe {
         if let Some(local) = &self.local {
             local.validate(self)?;
         }
-        if self.is_chain() && self.train.steps < self.parts() as u64 {
+        if let ObjectiveConfig::Distillation(config) = &self.flow.objective {
+            config.validate(self)?;
+        }
+        if self.is_chain() && self.part(self.parts()).steps.end < self.parts() as u64 {
             let message = format!(
                 "{} networks are trained one after the other, so there must be at least as many steps",
                 self.parts()

@@ -57,6 +57,7 @@ impl TrainedFlow {
                     (Interval::UNIT, own.get(index).cloned().unwrap_or_else(|| solver.clone()))
                 }
                 Role::Student(interval) => (interval, DistillationConfig::step()),
+                Role::Students => unreachable!("all together is not one network"),
             };
             Leg { network, interval, solver }
         };

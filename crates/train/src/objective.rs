@@ -88,10 +88,10 @@ impl Default for LikelihoodConfig {
 impl ObjectiveConfig {
     pub(crate) fn validate(&self, recipe: &Recipe) -> Result<(), Invalid> {
         let config = match self {
-            Self::FlowMatching => return Ok(()),
+            // Students are checked with the other chains.
+            Self::FlowMatching | Self::Distillation(_) => return Ok(()),
             Self::Reconstruction(config) => return config.validate(recipe),
             Self::Reflow(config) => return config.validate(recipe),
-            Self::Distillation(config) => return config.validate(recipe),
             Self::Likelihood(config) => config,
         };
         let at = |key: &str, message: String| Invalid::new(format!("flow.objective.{key}"), message);
@@ -313,6 +313,9 @@ impl<'a> Objective<'a> {
         dropout: f64,
         noise: &mut Noise,
     ) -> Tensor<1> {
+        if self.part.role == Role::Students {
+            return self.students_loss(model, pairs, dropout, noise);
+        }
         let PreparedStep { pairs: rows, dim, source, target, condition, times } = pairs;
         let shape = [*rows, *dim];
         let x0 = self.placement.tensor_f32::<2>(source.clone(), shape);
@@ -337,6 +340,33 @@ impl<'a> Objective<'a> {
         }
     }
 
+    /// The squared error of where all students after each other arrive.
+    fn students_loss(
+        &self,
+        model: &Stages,
+        pairs: &PreparedStep,
+        dropout: f64,
+        noise: &mut Noise,
+    ) -> Tensor<1> {
+        let PreparedStep { pairs: rows, dim, source, target, condition, .. } = pairs;
+        let shape = [*rows, *dim];
+        let mut condition = tensor_condition(condition, &self.placement);
+        if dropout > 0.0 {
+            condition = condition.dropped(dropout, noise);
+        }
+        let mut x = self.placement.tensor_f32::<2>(source.clone(), shape);
+        let from_the_noise = [&model.flow].into_iter().chain(model.finished.iter().rev());
+        for (index, network) in from_the_noise.enumerate() {
+            let Role::Student(interval) = self.recipe.part(self.recipe.parts() - index).role else {
+                continue;
+            };
+            let t = self.placement.full(interval.start, [*rows]);
+            let velocity = FlowField::new(network, self.reading, &condition, 1.0).velocity(t, x.clone());
+            x = x + velocity * interval.length();
+        }
+        (x - self.placement.tensor_f32(target.clone(), shape)).square().mean()
+    }
+
     /// Where the part's pairs are at their times, and how they move.
     fn on_the_way(&self, x0: Tensor<2>, x1: Tensor<2>, t: Tensor<1>, noise: &mut Noise) -> PathSample<2> {
         match &self.part.role {
@@ -356,6 +386,7 @@ impl<'a> Objective<'a> {
                 let velocity = (x1 - x0.clone()) / interval.length();
                 PathSample { t, x: x0, velocity, noise: None, rows_per_pair: 1 }
             }
+            Role::Students => unreachable!("their loss is of another kind"),
         }
     }
 

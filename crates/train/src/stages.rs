@@ -54,6 +54,12 @@ impl Stages {
         Self { flow: next, residual, finished }
     }
 
+    /// All of them as leaves of a tape.
+    #[must_use]
+    pub(crate) fn tracked_together(self) -> Self {
+        self.train()
+    }
+
     /// Those that `recipe` learns as leaves of a tape, the others outside of it.
     #[must_use]
     pub fn tracked(self, recipe: &Recipe) -> Self {
@@ -61,9 +67,10 @@ impl Stages {
         Self { flow, residual: self.residual.map(Module::train), finished: self.finished }
     }
 
-    /// Averages moved towards `model`, which has made `step` steps. What is frozen stays to the last bit.
+    /// Averages moved towards `model`, which has made `step` steps, those of finished networks only where all are trained
+    /// together. What is frozen stays to the last bit.
     #[must_use]
-    pub(crate) fn following(self, model: &Self, recipe: &Recipe, step: u64) -> Self {
+    pub(crate) fn following(self, model: &Self, recipe: &Recipe, step: u64, together: bool) -> Self {
         let config = &recipe.train.average;
         let flow = if flow_is_frozen(recipe) {
             self.flow
@@ -71,7 +78,12 @@ impl Stages {
             average::update(config, self.flow, &model.flow, step)
         };
         let residual = average::update(config, self.residual, &model.residual, step);
-        Self { flow, residual, finished: self.finished }
+        let finished = if together {
+            average::update(config, self.finished, &model.finished, step)
+        } else {
+            self.finished
+        };
+        Self { flow, residual, finished }
     }
 
     /// Moves the networks out and leaves some without parameters, only fit to be replaced.

@@ -6,6 +6,7 @@ use thalweg_nets::Mlp;
 use thalweg_run::{Checkpoint, CheckpointState, Tensors};
 use thalweg_solve::Placement;
 
+use crate::chain::Role;
 use crate::error::TrainError;
 use crate::guard::{Best, Look, Watch};
 use crate::optimizer::Optimizer;
@@ -64,9 +65,16 @@ impl TrainState {
     }
 
     /// Goes on with the next network of a chain: `start`, or else the present weights where the recipe says so, or else
-    /// drawn ones.
+    /// drawn ones. After the last of them, goes on with all together.
     pub(crate) fn next_part(&mut self, recipe: &Recipe, summary: &DataSummary, start: Option<Mlp>) {
+        self.optimizer = Optimizer::new(recipe.train.optimizer.clone());
+        self.window = LossWindow::default();
         let present = self.average.take();
+        if present.finished.len() + 1 == recipe.parts() {
+            self.average = present;
+            self.model = self.average.clone().tracked_together();
+            return;
+        }
         let warm = recipe.local.as_ref().is_some_and(|local| local.warm_start);
         let number = present.finished.len() + 2;
         let next = match start {
@@ -76,8 +84,6 @@ impl TrainState {
         };
         self.average = present.followed_by(next);
         self.model = self.average.clone().tracked(recipe);
-        self.optimizer = Optimizer::new(recipe.train.optimizer.clone());
-        self.window = LossWindow::default();
     }
 
     /// Puts the best weights that the guard has seen in the place of the average.
@@ -154,8 +160,10 @@ impl TrainState {
         let mut state = Self::new(recipe, summary, None);
         let part = recipe.part_after(saved.step);
         if part.number > 1 {
-            state.average = Stages::shaped(recipe, summary, part.number);
-            state.model = state.average.clone().tracked(recipe);
+            let together = part.role == Role::Students;
+            state.average = Stages::shaped(recipe, summary, part.number.min(recipe.parts()));
+            let model = state.average.clone();
+            state.model = if together { model.tracked_together() } else { model.tracked(recipe) };
         }
         let mut best = ByName::new();
         state.model = parameters::load(state.model, &checkpoint.model)?;

@@ -12,7 +12,7 @@ use thalweg_nets::Mlp;
 use thalweg_run::{Event, RunDir, Sinks};
 
 use crate::ahead::for_each_ahead;
-use crate::chain::{Part, StoredStates, dataset_of};
+use crate::chain::{Part, Role, StoredStates, dataset_of};
 use crate::error::TrainError;
 use crate::gradients;
 use crate::guard::Guard;
@@ -234,7 +234,12 @@ impl Training<'_> {
         // Taken out, so that nothing else holds the parameters and they change in place.
         state.model = state.optimizer.update(state.model.take(), gradients, rate);
         state.step = step + 1;
-        state.average = state.average.take().following(&state.model, self.recipe, state.step - begun);
+        state.average = state.average.take().following(
+            &state.model,
+            self.recipe,
+            state.step - begun,
+            part.role == Role::Students,
+        );
         state.window.sum += loss;
         state.window.count += 1;
 

@@ -218,6 +218,9 @@ fn a_stopped_and_resumed_chain_makes_the_bits_of_an_unbroken_one() {
     }
 }
 
+/// What a warning of it says, and how it is done to the folder of kept points.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn kept_points_of_other_weights_or_damaged_ones_are_made_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -226,7 +229,7 @@ fn kept_points_of_other_weights_or_damaged_ones_are_made_again() {
     let unbroken = trained(&at("unbroken"), &small);
     let expected = unbroken.state.to_checkpoint(&unbroken.recipe, &unbroken.summary);
     drop(trained(&at("other"), &[&small[..], &["seed=9"]].concat()));
-    let damage: [(&str, &dyn Fn(&Path)); 4] = [
+    let damage: [Damage; 4] = [
         ("moved by other weights", &|made| {
             for file in fs::read_dir(at("other").join("made")).unwrap() {
                 let file = file.unwrap();

@@ -116,6 +116,23 @@ fn students_learn_where_their_teachers_go() {
     assert!(evaluation.warnings.is_empty(), "{:?}", evaluation.warnings);
 }
 
+/// Errors of students on their own add up along the chain; together they make up for each other.
+#[test]
+fn students_trained_together_arrive_nearer() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = base(folder.path(), "chain", &CHAIN);
+    let (accurate, _) = ends(&chain, &Solver::default(), &Condition::None);
+    let found = |together: &str| {
+        let share = format!("flow.objective.together={together}");
+        let cold =
+            ["flow.objective.warm_start=false", "flow.objective.students=4", "train.steps=600", &share];
+        let session = students(folder.path(), "chain", together, &cold);
+        distance(&own(&session.flow(), &Condition::None).0, &accurate)
+    };
+    let [alone, together] = ["0.0", "0.5"].map(found);
+    assert!(together < 0.9 * alone, "{together}, {alone} alone");
+}
+
 #[test]
 fn classes_are_taught_along() {
     let folder = tempfile::tempdir().unwrap();
@@ -134,10 +151,11 @@ fn a_stopped_distillation_goes_on_to_the_same_bits_without_its_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     drop(base(folder.path(), "chain", &[&CHAIN[..], &["train.steps=60"]].concat()));
-    let small = ["train.steps=25", "train.checkpoint_every=4"];
+    let small = ["train.steps=25", "train.checkpoint_every=4", "flow.objective.together=0.4"];
     let unbroken = students(folder.path(), "chain", "unbroken", &small);
     let expected = unbroken.state.to_checkpoint(&unbroken.recipe, &unbroken.summary);
-    for stop in [3, 12, 17] {
+    // With the first student, where its part ends, with the second, where it ends, and with both.
+    for stop in [3, 7, 12, 15, 21] {
         let name = format!("stopped {stop}");
         let mut session = begin(STUDENTS, Some(&at("chain")), &small, &at(&name)).unwrap();
         assert_eq!(train(&mut session, Some(stop)), Ending::Stopped);
@@ -184,6 +202,9 @@ fn what_cannot_be_distilled_is_refused() {
     refused("chain", &["flow.objective.networks=8"], "has 4 networks");
     refused("chain", &["flow.objective.pairs=3"], "at least `train.batch`");
     refused("chain", &["flow.objective.widths=[3]"], "1 widths for 2 networks");
+    refused("chain", &["flow.objective.together=1.0"], "a share lies in [0, 1)");
+    refused("chain", &["flow.objective.together=0.5", "flow.objective.students=1"], "one student is alone");
+    refused("chain", &["flow.objective.together=0.9", "train.steps=3"], "at least as many steps");
     refused("chain", &["flow.objective.student=2"], "unknown key");
     refused("flow", &["flow.coupling.kind=optimal-transport"], "remove the coupling");
     refused("flow", &["flow.path={kind='trigonometric'}"], "remove it");

@@ -23,6 +23,9 @@ pub struct DistillationConfig {
     pub solver: Solver,
     /// Whether a student starts from the weights of what it replaces, where these fit.
     pub warm_start: bool,
+    /// The share of the steps, at the end, in which all students are trained together on where the last of them arrives;
+    /// before, each is trained on its own.
+    pub together: f64,
     /// Width of each student, from the data; left out, all have that of the model.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub widths: Vec<usize>,
@@ -38,6 +41,7 @@ impl Default for DistillationConfig {
             pairs: 20_000,
             solver: Solver::default(),
             warm_start: true,
+            together: 0.0,
             widths: Vec::new(),
             networks: None,
         }
@@ -78,6 +82,12 @@ impl DistillationConfig {
         }
         if self.pairs < recipe.train.batch {
             return at("pairs", "must be at least `train.batch`".to_string());
+        }
+        if !(0.0..1.0).contains(&self.together) {
+            return at("together", format!("a share lies in [0, 1), not at {}", self.together));
+        }
+        if self.together > 0.0 && self.students == 1 {
+            return at("together", "one student is alone: set it to 0".to_string());
         }
         validate_widths("flow.objective.widths", &self.widths, self.students)?;
         self.solver.validate().map_err(|error| Invalid::new("flow.objective.solver", error.to_string()))?;

@@ -182,16 +182,16 @@ impl StoredStates {
     }
 
     fn jumps(&self, part: &Part, rows: &[usize]) -> PreparedStep {
-        let before = self.states.len() - 1 - part.number;
-        let start = match part.role {
-            Role::Student(Interval { start, .. }) => start,
-            _ => 0.0,
+        let last = self.states.len() - 1;
+        let (before, after, start) = match part.role {
+            Role::Student(Interval { start, .. }) => (last - part.number, last - part.number + 1, start),
+            _ => (0, last, 0.0),
         };
         PreparedStep {
             pairs: rows.len(),
             dim: self.dim,
             source: gather(&self.states[before], self.dim, rows),
-            target: gather(&self.states[before + 1], self.dim, rows),
+            target: gather(&self.states[after], self.dim, rows),
             condition: self.condition.select(rows),
             times: vec![start; rows.len()],
         }
