@@ -94,8 +94,8 @@ pub mod train {
         MeasuredCurve, ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress,
         Protocol, RECIPES, ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig,
         SampleRequest, Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig,
-        TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate,
-        find_recipe, read_recipe, write_report, write_scores,
+        TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, Weights, animation,
+        evaluate, find_recipe, read_recipe, write_report, write_scores,
     };
 }
 

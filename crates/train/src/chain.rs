@@ -4,8 +4,10 @@
 //! the data, in the order in which they are trained. A recipe of one flow has one part.
 
 mod distillation;
+mod kept;
 mod local;
 mod pushed;
+mod shared;
 mod states;
 
 use std::ops::Range;
@@ -17,8 +19,9 @@ use thalweg_run::Invalid;
 use crate::objective::ObjectiveConfig;
 use crate::recipe::Recipe;
 pub use distillation::DistillationConfig;
-pub use local::LocalConfig;
+pub use local::{LocalConfig, Weights};
 pub(crate) use pushed::{dataset_of, smooth};
+pub(crate) use shared::block_of;
 pub(crate) use states::{StoredStates, teacher};
 
 /// What is trained in some steps: one network of a recipe, or all of them together after each.
@@ -39,6 +42,8 @@ pub(crate) enum Role {
     Whole,
     /// A block between two laws of a diffusion; the first diffuses the data for a time beforehand.
     Block { block: LocalBlock, smoothing: f64 },
+    /// All blocks so far, of which each row is told its own.
+    Blocks(Vec<LocalBlock>),
     /// One evaluation, at the start of this part of the time of what is distilled, over all of its length.
     Student(Interval),
     /// All students at once, one after the other.
@@ -77,12 +82,13 @@ impl Recipe {
             false => steps,
         };
         let role = match (&self.local, &self.flow.objective) {
-            (Some(local), _) => {
-                let schedule = local.schedule();
-                let block =
-                    LocalBlock { interpolant: local.interpolant, duration: schedule.duration(number) };
-                Role::Block { block, smoothing: if number == 1 { schedule.smoothing } else { 0.0 } }
+            (Some(local), _) if local.weights == Weights::Shared => {
+                Role::Blocks((1..=number).map(|block| local.block(block)).collect())
             }
+            (Some(local), _) => Role::Block {
+                block: local.block(number),
+                smoothing: if number == 1 { local.smoothing } else { 0.0 },
+            },
             (None, ObjectiveConfig::Distillation(config)) if number <= config.students => {
                 Role::Student(config.interval(number))
             }

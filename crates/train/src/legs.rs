@@ -27,6 +27,8 @@ pub(crate) struct Shown {
 /// One network on the way from noise to data.
 #[derive(Debug, Clone)]
 pub(crate) struct Leg<'a> {
+    /// Its number, from 1 at the data.
+    pub number: usize,
     /// The network.
     pub network: &'a Mlp,
     /// The times it knows, from noise to data.
@@ -49,21 +51,38 @@ impl TrainedFlow {
             Some(local) if *solver == recipe.evaluate.solver => &local.solvers,
             _ => &[],
         };
-        let from_the_data = stages.finished.iter().chain([&stages.flow]).enumerate();
+        let networks: Vec<&Mlp> = if recipe.shares_weights() {
+            vec![&stages.flow; recipe.parts()]
+        } else {
+            stages.finished.iter().chain([&stages.flow]).collect()
+        };
+        let from_the_data = networks.into_iter().enumerate();
         let leg = |(index, network): (usize, &'a Mlp)| {
             let (interval, solver) = match recipe.part(index + 1).role {
                 Role::Whole => (recipe.flow.path.interval(), solver.clone()),
-                Role::Block { .. } => {
+                Role::Block { .. } | Role::Blocks(_) => {
                     (Interval::UNIT, own.get(index).cloned().unwrap_or_else(|| solver.clone()))
                 }
                 Role::Student(interval) => (interval, DistillationConfig::step()),
                 Role::Students => unreachable!("all together is not one network"),
             };
-            Leg { network, interval, solver }
+            Leg { number: index + 1, network, interval, solver }
         };
         let mut legs: Vec<Leg> = from_the_data.map(leg).collect();
         legs.reverse();
         legs
+    }
+
+    /// The velocity field of a leg for the conditions of `rows` points.
+    pub(crate) fn leg_field<'n>(
+        &self,
+        leg: &Leg<'n>,
+        (condition, rows): (&Condition, usize),
+        guidance: f64,
+        placement: &Placement,
+    ) -> FlowField<'n> {
+        let told = self.recipe.told(self.summary.condition, condition, leg.number, rows);
+        self.field(leg.network, &told, guidance, placement)
     }
 
     /// When samples are shown inside each network, about `count` times in all, or exactly where there is one network.
@@ -134,7 +153,7 @@ impl TrainedFlow {
             let condition = select(condition, &rows);
             let mut x = placement.tensor::<2>(part, [rows.len(), dim]);
             if let [leg] = &legs[..] {
-                let field = self.field(leg.network, &condition, 1.0, &placement);
+                let field = self.leg_field(leg, (&condition, rows.len()), 1.0, &placement);
                 let times = Save::evenly(leg.interval.span(), parts + 1);
                 let solved =
                     solve_field(&leg.solver, leg.interval.span(), x, &times, &field).map_err(failed)?;
@@ -146,7 +165,7 @@ impl TrainedFlow {
             let each = legs.len() / parts;
             states[0].extend(to_host(&x));
             for (index, leg) in legs.iter().enumerate() {
-                let field = self.field(leg.network, &condition, 1.0, &placement);
+                let field = self.leg_field(leg, (&condition, rows.len()), 1.0, &placement);
                 x = solve_field(&leg.solver, leg.interval.span(), x, &Save::End, &field)
                     .map_err(failed)?
                     .state;
@@ -224,7 +243,8 @@ impl TrainedFlow {
         let mut found = Vec::with_capacity(points.len());
         for rows in row_ranges(points.len() / dim) {
             let x: Tensor<2> = placement.tensor(&points[rows.start * dim..rows.end * dim], [rows.len(), dim]);
-            let field: FlowField = self.field(leg.network, &select(condition, &rows), 1.0, &placement);
+            let told = select(condition, &rows);
+            let field = self.leg_field(leg, (&told, rows.len()), 1.0, &placement);
             let span = leg.interval.span();
             let span = if backwards { span.reversed() } else { span };
             let solved = solve_field(&leg.solver, span, x, &Save::End, &field)

@@ -41,7 +41,7 @@ pub use average::AverageConfig;
 pub use base::{FromConfig, ReadRecipe, read_recipe};
 pub use bound::{BoundReport, BoundRequest, Spread, TruthChoice};
 pub use certify::{CertifyFiles, CertifyReport, CertifyRequest, Comparison, Measured, MeasuredCurve};
-pub use chain::{DistillationConfig, LocalConfig};
+pub use chain::{DistillationConfig, LocalConfig, Weights};
 pub use error::TrainError;
 pub use evaluate::{
     Baseline, BlockScores, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,

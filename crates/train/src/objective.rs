@@ -6,16 +6,16 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use thalweg_data::{self as data, Dataset, Split};
 use thalweg_flow::{
-    Conversion, CouplingConfig, Divergence, MaximumLikelihood, PathSample, Prediction, Regularisation,
-    TimeSampler, ornstein_uhlenbeck,
+    Coefficients, Conversion, CouplingConfig, Divergence, LocalBlock, MaximumLikelihood, PathSample,
+    Prediction, Regularisation, TimeSampler, ornstein_uhlenbeck,
 };
-use thalweg_nets::{Activation, Condition, Mlp};
+use thalweg_nets::{Activation, Condition, ConditionSpec, Mlp};
 use thalweg_noise::Noise;
 use thalweg_run::Invalid;
 use thalweg_solve::{Checkpoints, Method, Placement, Solver, VelocityField, per_sample};
 
 use crate::chain::DistillationConfig;
-use crate::chain::{Part, Role, StoredStates};
+use crate::chain::{Part, Role, StoredStates, block_of};
 use crate::error::TrainError;
 use crate::field::{FlowField, Reading, reading};
 use crate::finetune::{PairsConfig, ReconstructionConfig};
@@ -140,6 +140,8 @@ pub struct Objective<'a> {
     own_pairs: Option<OwnPairs<'a>>,
     /// Which network of the recipe it is for.
     part: Part,
+    /// The conditions of the data, beside which a network may be told its block.
+    of_data: ConditionSpec,
     /// What students learn from.
     stored: Option<&'a StoredStates>,
     placement: Placement,
@@ -205,6 +207,7 @@ impl<'a> Objective<'a> {
             kind,
             own_pairs,
             part,
+            of_data: summary.condition,
             stored,
             placement: Placement::cpu(),
         })
@@ -321,7 +324,10 @@ impl<'a> Objective<'a> {
         let x0 = self.placement.tensor_f32::<2>(source.clone(), shape);
         let x1 = self.placement.tensor_f32(target.clone(), shape);
         let t = self.placement.tensor(times, [*rows]);
-        let sample = self.on_the_way(x0, x1, t, noise);
+        let sample = match &self.part.role {
+            Role::Blocks(blocks) => self.in_their_blocks(blocks, pairs, x0, x1),
+            _ => self.on_the_way(x0, x1, t, noise),
+        };
         // Mirrored rows follow the others, and are told the same.
         let mirrored: Vec<usize> = (0..sample.rows_per_pair).flat_map(|_| 0..*rows).collect();
         let field = self.field(model, &condition.select(&mirrored), dropout, noise);
@@ -338,6 +344,29 @@ impl<'a> Objective<'a> {
                 (field.output(t, x) - target).square().mean()
             }
         }
+    }
+
+    /// Where pairs are in the blocks that they are told, each at its time.
+    fn in_their_blocks(
+        &self,
+        blocks: &[LocalBlock],
+        pairs: &PreparedStep,
+        noise: Tensor<2>,
+        data: Tensor<2>,
+    ) -> PathSample<2> {
+        let data::Condition::Labels(told) = &pairs.condition else {
+            unreachable!("a network for all blocks is told its block")
+        };
+        let at = |(label, t): (&usize, &f64)| blocks[block_of(self.of_data, *label) - 1].at(*t);
+        let found: Vec<Coefficients> = told.iter().zip(&pairs.times).map(at).collect();
+        let column = |of: fn(&Coefficients) -> f64| {
+            let values: Vec<f64> = found.iter().map(of).collect();
+            self.placement.tensor::<2>(&values, [pairs.pairs, 1])
+        };
+        let x = column(|c| c.alpha) * data.clone() + column(|c| c.sigma) * noise.clone();
+        let velocity = column(|c| c.alpha_dot) * data + column(|c| c.sigma_dot) * noise;
+        let t = self.placement.tensor(&pairs.times, [pairs.pairs]);
+        PathSample { t, x, velocity, noise: None, rows_per_pair: 1 }
     }
 
     /// The squared error of where all students after each other arrive.
@@ -386,7 +415,7 @@ impl<'a> Objective<'a> {
                 let velocity = (x1 - x0.clone()) / interval.length();
                 PathSample { t, x: x0, velocity, noise: None, rows_per_pair: 1 }
             }
-            Role::Students => unreachable!("their loss is of another kind"),
+            Role::Blocks(_) | Role::Students => unreachable!("these are looked at in other ways"),
         }
     }
 

@@ -19,7 +19,8 @@ pub struct Stages {
     pub flow: Mlp,
     /// The second stage.
     pub residual: Option<Residual>,
-    /// The finished networks of a chain, from the data; the flow is then the one after them, towards the noise.
+    /// The finished networks of a chain, from the data; the flow is then the one after them, towards the noise. Of a chain
+    /// with one network for all blocks, that network as it was when the last block was added.
     pub finished: Vec<Mlp>,
 }
 
@@ -41,15 +42,18 @@ impl Stages {
     pub(crate) fn shaped(recipe: &Recipe, summary: &DataSummary, number: usize) -> Self {
         let mut stages = Self::init(recipe, summary, None);
         for next in 2..=number {
-            stages = stages.followed_by(drawn(recipe, summary, next));
+            stages = stages.followed_by(recipe, drawn(recipe, summary, next));
         }
         stages
     }
 
     /// The chain that goes on with another network: the present one is finished.
     #[must_use]
-    pub(crate) fn followed_by(self, next: Mlp) -> Self {
+    pub(crate) fn followed_by(self, recipe: &Recipe, next: Mlp) -> Self {
         let Self { flow, residual, mut finished } = self;
+        if recipe.shares_weights() {
+            finished.clear();
+        }
         finished.push(flow);
         Self { flow: next, residual, finished }
     }
@@ -118,7 +122,8 @@ impl Stages {
 /// The network of a part with weights drawn from the seed of `recipe`.
 pub(crate) fn drawn(recipe: &Recipe, summary: &DataSummary, number: usize) -> Mlp {
     let mut noise = Noise::at(recipe.seed, "weights", number as u64 - 1);
-    recipe.model_of(number).init(summary.dim, summary.condition, &mut noise, &Placement::cpu())
+    let told = recipe.told_spec(summary.condition);
+    recipe.model_of(number).init(summary.dim, told, &mut noise, &Placement::cpu())
 }
 
 /// Whether a recipe has a second stage and leaves the flow before it as it is.

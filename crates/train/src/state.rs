@@ -70,19 +70,19 @@ impl TrainState {
         self.optimizer = Optimizer::new(recipe.train.optimizer.clone());
         self.window = LossWindow::default();
         let present = self.average.take();
-        if present.finished.len() + 1 == recipe.parts() {
+        if recipe.part_after(self.step).role == Role::Students {
             self.average = present;
             self.model = self.average.clone().tracked_together();
             return;
         }
         let warm = recipe.local.as_ref().is_some_and(|local| local.warm_start);
-        let number = present.finished.len() + 2;
+        let number = recipe.part_after(self.step).number;
         let next = match start {
             Some(start) => start,
             None if warm => present.flow.clone(),
             None => stages::drawn(recipe, summary, number),
         };
-        self.average = present.followed_by(next);
+        self.average = present.followed_by(recipe, next);
         self.model = self.average.clone().tracked(recipe);
     }
 
@@ -258,7 +258,8 @@ pub fn architecture(recipe: &Recipe, summary: &DataSummary) -> String {
     let flow = flow_architecture(recipe, summary);
     if recipe.is_chain() {
         let widths: Vec<usize> = (1..=recipe.parts()).map(|number| recipe.model_of(number).width).collect();
-        return format!("chain of widths {widths:?}, {flow}");
+        let weights = if recipe.shares_weights() { ", one network for all" } else { "" };
+        return format!("chain of widths {widths:?}{weights}, {flow}");
     }
     match &recipe.residual {
         None => flow,

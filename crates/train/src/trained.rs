@@ -15,7 +15,6 @@ use thalweg_solve::{
 use crate::base;
 use crate::error::TrainError;
 use crate::field::{FlowField, reading};
-use crate::legs::Leg;
 use crate::objective::{ObjectiveConfig, tensor_condition};
 use crate::recipe::Recipe;
 use crate::residual::{FirstStage, ResidualConfig};
@@ -161,11 +160,12 @@ impl TrainedFlow {
             return Err(TrainError::NoCheckpoint { run: run.path().to_path_buf(), detail });
         };
         let state = TrainState::from_checkpoint(&recipe, &summary, &checkpoint)?;
-        let (finished, parts) = (state.average.finished.len(), recipe.parts());
-        if finished + 1 < parts {
+        let (begun, parts) = (recipe.part_after(state.step).number, recipe.parts());
+        if begun < parts {
             let message = format!(
-                "{} has {finished} of its {parts} networks: go on with `thalweg train --resume --out {}`",
+                "{} has learned {} of its {parts} parts: go on with `thalweg train --resume --out {}`",
                 run.path().display(),
+                begun - 1,
                 run.path().display()
             );
             return Err(TrainError::Request(message));
@@ -220,7 +220,11 @@ impl TrainedFlow {
     /// Parameters of the networks.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.network.parameter_count()
+        if self.recipe.shares_weights() {
+            self.network().parameter_count()
+        } else {
+            self.network.parameter_count()
+        }
     }
 
     /// The network of the flow, without a second stage, in single precision.
@@ -300,12 +304,12 @@ impl TrainedFlow {
             let part = &source[rows.start * dim..rows.end * dim];
             let x0 = placement.tensor::<2>(part, [rows.len(), dim]);
             let told = select(condition, &rows);
-            let field = self.field(self.network(), &told, request.guidance, &placement);
+            let alone = || self.field(self.network(), &told, request.guidance, &placement);
             let end = match &request.equation {
                 Equation::Flow(solver) => {
                     let mut x = x0;
                     for leg in self.legs(solver) {
-                        let field = self.field(leg.network, &told, request.guidance, &placement);
+                        let field = self.leg_field(&leg, (&told, rows.len()), request.guidance, &placement);
                         let solution = sample(&field, x, &leg.solver, leg.interval)
                             .map_err(|error| TrainError::solve("sampling", error))?;
                         let count = solution.evaluations.iter().sum::<usize>() * field.passes();
@@ -315,6 +319,7 @@ impl TrainedFlow {
                     x
                 }
                 Equation::Stochastic { strength, steps } => {
+                    let field = alone();
                     let schedule = self.schedule()?;
                     let sampler = StochasticSampler { schedule, strength: *strength, steps: *steps };
                     sampler.validate()?;
@@ -324,6 +329,7 @@ impl TrainedFlow {
                         .map_err(|error| TrainError::solve("stochastic sampling", error))?
                 }
                 Equation::Ancestral { freshness, steps } => {
+                    let field = alone();
                     let (schedule, freshness, steps) = (self.schedule()?, *freshness, *steps);
                     let sampler = AncestralSampler { schedule, freshness, steps };
                     sampler.validate()?;
@@ -399,7 +405,7 @@ impl TrainedFlow {
             let condition = select(way.condition, &rows);
             let (mut x, mut index) = (x0, 0);
             for (leg, shown) in legs.iter().zip(&shown) {
-                let field = self.field(leg.network, &condition, 1.0, &placement);
+                let field = self.leg_field(leg, (&condition, rows.len()), 1.0, &placement);
                 let save = Save::At(shown.iter().map(|at| at.solved).collect());
                 let solution =
                     solve_field(&leg.solver, leg.interval.span(), x, &save, &field).map_err(failed)?;
@@ -451,7 +457,7 @@ impl TrainedFlow {
         let legs = self.legs(&self.recipe.evaluate.solver);
         let along = if legs.len() > 1 { t.clamp(0.0, 1.0) * legs.len() as f64 } else { 0.0 };
         let index = (along.floor() as usize).min(legs.len() - 1);
-        let Leg { network, interval, .. } = legs[index];
+        let interval = legs[index].interval;
         let t = match self.recipe.is_distilled() {
             // A student knows one time only.
             true => interval.start,
@@ -459,7 +465,7 @@ impl TrainedFlow {
             false => t.clamp(interval.start, interval.end),
         };
         let t = placement.full(t, [rows]);
-        let field = self.field(network, condition, 1.0, &placement);
+        let field = self.leg_field(&legs[index], (condition, rows), 1.0, &placement);
         let mut velocities = to_host(&field.velocity(t, placement.tensor(&x, [rows, dim])));
         let deviation = &self.summary.normaliser.deviation;
         velocities.iter_mut().enumerate().for_each(|(i, v)| *v *= deviation[i % dim]);
@@ -522,14 +528,14 @@ impl TrainedFlow {
             let mut legs = self.legs_of(&stages, solver);
             let first = legs.remove(0);
             for leg in legs.iter().rev() {
-                let field = self.field(leg.network, &condition, 1.0, &placement);
+                let field = self.leg_field(leg, (&condition, rows.len()), 1.0, &placement);
                 let found = LogLikelihood { interval: leg.interval, ..likelihood.clone() }
                     .evaluate_from(&field, part, &mut noise, |x| x.zeros_like().sum_dim(1).squeeze_dim(1))
                     .map_err(|error| TrainError::solve("the likelihood through a block", error))?;
                 part = found.x.clone();
                 changes.push(found);
             }
-            let field = self.field(first.network, &condition, 1.0, &placement);
+            let field = self.leg_field(&first, (&condition, rows.len()), 1.0, &placement);
             let found = likelihood
                 .evaluate(&field, part, &mut noise)
                 .map_err(|error| TrainError::solve("the likelihood", error))?;

@@ -177,8 +177,7 @@ impl Training<'_> {
     /// The data as the finished blocks of a local chain have moved them; none where there are none.
     fn moved_data(&self, state: &TrainState, sinks: &mut Sinks) -> Result<Option<Dataset>, TrainError> {
         let Some(local) = &self.recipe.local else { return Ok(None) };
-        let finished = &state.average.finished;
-        let moved = dataset_of((self.recipe, local), self.dataset, self.summary, self.run, finished)?;
+        let moved = dataset_of((self.recipe, local), self.dataset, self.summary, self.run, state)?;
         Ok(moved.map(|(dataset, warning)| {
             if let Some(message) = warning {
                 sinks.event(&Event::Warning { step: state.step, message });

@@ -128,6 +128,35 @@ fn classes_travel_through_the_blocks() {
     }
 }
 
+/// One network for all blocks of all classes.
+#[test]
+fn shared_weights_learn_all_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let overrides = [
+        "data.target.kind=eight-gaussians",
+        "data.standardise=true",
+        "data.condition.kind=label",
+        "train.steps=2400",
+        "local.first=0.1",
+        "local.weights=shared",
+    ];
+    let session = trained(&folder.path().join("run"), &overrides);
+    let flow = session.flow();
+    let condition = ConditionRequest::Label(2);
+    let equation = Equation::Flow(Solver::default());
+    let request = SampleRequest { number: 200, seed: 2, condition, guidance: 1.0, equation };
+    let points = flow.sample(&request).unwrap().points;
+    let near = points.chunks_exact(2).filter(|p| p[0].hypot(p[1] - 5.0) < 2.0).count();
+    assert!(near > 180, "{near} of 200");
+    // Of 2 coordinates, a time and 16 numbers for a class; and the vectors of 24 classes and of none.
+    assert_eq!(flow.parameters(), (20 * 32) + (33 * 32) + (33 * 2) + 25 * 16);
+    let evaluation = scored(&session);
+    for block in &evaluation.blocks {
+        assert!(block.distance < 2.5 * block.distance_floor, "{block:?}");
+    }
+    assert!(score(&evaluation.scores, "round-trip") < 1e-3);
+}
+
 #[test]
 fn smoothing_adds_its_noise_to_what_is_learned() {
     let folder = tempfile::tempdir().unwrap();
@@ -199,22 +228,29 @@ fn warned(session: &mut Session) -> Vec<String> {
 fn a_stopped_and_resumed_chain_makes_the_bits_of_an_unbroken_one() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let small = ["train.steps=31", "train.checkpoint_every=4", "train.keep=100"];
-    let unbroken = trained(&at("unbroken"), &small);
+    for weights in ["independent", "shared"] {
+        let weights = format!("local.weights={weights}");
+        resumed_to_the_same_bits(&weights, &at);
+    }
+}
+
+fn resumed_to_the_same_bits(weights: &str, at: &dyn Fn(&str) -> std::path::PathBuf) {
+    let small = ["train.steps=31", "train.checkpoint_every=4", "train.keep=100", weights];
+    let unbroken = trained(&at(&format!("unbroken {weights}")), &small);
     let expected = unbroken.state.to_checkpoint(&unbroken.recipe, &unbroken.summary);
     // Inside of the blocks and where one ends: 10, 20 and 31 are the ends.
     for stop in [4, 10, 13, 20, 25] {
-        let name = format!("stopped {stop}");
+        let name = format!("{weights} stopped {stop}");
         assert_eq!(train(&mut chain(&at(&name), &small), Some(stop)), Ending::Stopped);
         let run = thalweg_run::RunDir::open(&at(&name)).unwrap();
         if stop < 20 {
             let unfinished = TrainedFlow::open(&run).unwrap_err();
-            assert!(unfinished.to_string().contains("of its 3 networks"), "{unfinished}");
+            assert!(unfinished.to_string().contains("of its 3 parts"), "{unfinished}");
         }
         let mut resumed = Session::resume(&at(&name)).unwrap();
-        assert_eq!(warned(&mut resumed), Vec::<String>::new(), "stopped at {stop}");
+        assert_eq!(warned(&mut resumed), Vec::<String>::new(), "{name}");
         let found = resumed.state.to_checkpoint(&resumed.recipe, &resumed.summary);
-        assert!(found == expected, "stopped at {stop}");
+        assert!(found == expected, "{name}");
     }
 }
 
@@ -304,6 +340,13 @@ fn what_makes_no_chain_is_refused_with_the_key() {
     refused(&["local.widths=[8,8]"], "2 widths for 3 networks");
     refused(&["local.widths=[8,0,8]"], "`local.widths`");
     refused(&["local.widths=[8,9,8]"], "`local.warm_start`");
+    refused(&["local.weights=shared", "local.widths=[8,8,8]"], "has one width");
+    refused(&["local.weights=shared", "local.warm_start=false"], "always goes on");
+    refused(&["local.weights=both"], "local.weights");
+    let told = ["data.target={kind='file',path='t.csv'}", "data.condition={kind='columns',columns=['c']}"];
+    refused(&[&told[..], &["local.weights=shared"]].concat(), "takes no vectors beside it");
+    let dropped = ["data.condition.kind=label", "model.condition_dropout=0.1", "local.weights=shared"];
+    refused(&dropped, "must always be told its block");
     refused(&["local.points=8"], "at least `train.batch`");
     refused(&["local.solver={method='euler',steps={fixed=0}}"], "`local.solver`");
     refused(&["local.solvers=[{method='euler',steps={fixed=1}}]"], "1 for 3 blocks");

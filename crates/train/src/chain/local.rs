@@ -1,8 +1,8 @@
 //! Local Flow Matching, as a recipe says it (FORMULAS §7).
 
 use serde::{Deserialize, Serialize};
-use thalweg_data::SourceConfig;
-use thalweg_flow::{CouplingConfig, LocalInterpolant, LocalSchedule, PathConfig, Prediction};
+use thalweg_data::{ConditionConfig, SourceConfig};
+use thalweg_flow::{CouplingConfig, LocalBlock, LocalInterpolant, LocalSchedule, PathConfig, Prediction};
 use thalweg_run::Invalid;
 use thalweg_solve::{Solver, Steps};
 
@@ -28,6 +28,8 @@ pub struct LocalConfig {
     pub smoothing: f64,
     /// How the points of a pair are joined inside a block.
     pub interpolant: LocalInterpolant,
+    /// Whether the blocks have networks of their own.
+    pub weights: Weights,
     /// Whether a block starts from the weights of the one before.
     pub warm_start: bool,
     /// Points that are moved from block to block. Left out, all rows of a table, or 100,000 draws of a set with a formula.
@@ -51,6 +53,7 @@ impl Default for LocalConfig {
             growth: 1.3,
             smoothing: 0.0,
             interpolant: LocalInterpolant::default(),
+            weights: Weights::default(),
             warm_start: true,
             points: None,
             solver: Solver::default(),
@@ -58,6 +61,18 @@ impl Default for LocalConfig {
             solvers: Vec::new(),
         }
     }
+}
+
+/// Which weights the blocks have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weights {
+    /// Each its own.
+    #[default]
+    Independent,
+    /// All the same ones, of a network that is told the block. When a block is added, the training goes on with all blocks
+    /// so far, on data that are moved again by the weights as they are then.
+    Shared,
 }
 
 /// A factor on the data below which the last block is the whole flow in all but name.
@@ -69,6 +84,11 @@ impl LocalConfig {
     pub fn schedule(&self) -> LocalSchedule {
         let Self { blocks, first, growth, smoothing, .. } = *self;
         LocalSchedule { blocks, first, growth, smoothing }
+    }
+
+    /// A block by its number, from 1 at the data.
+    pub(crate) fn block(&self, number: usize) -> LocalBlock {
+        LocalBlock { interpolant: self.interpolant, duration: self.schedule().duration(number) }
     }
 
     pub(crate) fn validate(&self, recipe: &Recipe) -> Result<(), Invalid> {
@@ -97,7 +117,31 @@ impl LocalConfig {
                 return at("solvers", "a grid must run from 0 to 1, the ends of a block".to_string());
             }
         }
+        if self.weights == Weights::Shared {
+            self.validate_shared(recipe)?;
+        }
         self.validate_flow(recipe)
+    }
+
+    /// What one network for all blocks cannot be put together with.
+    fn validate_shared(&self, recipe: &Recipe) -> Result<(), Invalid> {
+        let refuse = |key: &str, message: &str| Err(Invalid::new(key, message));
+        if !self.widths.is_empty() {
+            return refuse("local.widths", "one network for all blocks has one width: remove them");
+        }
+        if !self.warm_start {
+            return refuse("local.warm_start", "one network for all blocks always goes on: remove it");
+        }
+        if matches!(recipe.data.condition, ConditionConfig::Columns { .. }) {
+            let message = "a network for all blocks is told its block as a class, and takes no vectors beside it: use \
+                           `weights = \"independent\"`";
+            return refuse("local.weights", message);
+        }
+        if recipe.model.condition_dropout > 0.0 {
+            let message = "a network for all blocks must always be told its block: set it to 0";
+            return refuse("model.condition_dropout", message);
+        }
+        Ok(())
     }
 
     /// What a chain cannot be put together with.

@@ -114,8 +114,7 @@ impl Chain<'_> {
         encoded: &[Vec<f64>],
         known: Option<&[MixtureComponent]>,
     ) -> Result<BlockScores, TrainError> {
-        let block =
-            LocalBlock { interpolant: self.local.interpolant, duration: self.schedule.duration(number) };
+        let block = self.local.block(number);
         let dim = self.held_out.first().dim;
         let (loss, loss_error) = self.loss(number, block, &encoded[number - 1])?;
         let floor = known.map(|parts| self.loss_floor(number, block, parts)).transpose()?;
@@ -162,7 +161,7 @@ impl Chain<'_> {
         let dim = self.held_out.first().dim;
         let placement = Placement::cpu();
         let legs = self.flow.legs(&self.local.solver);
-        let network = legs[legs.len() - number].network;
+        let leg = &legs[legs.len() - number];
         let mut errors = vec![0.0; points.len() / dim];
         let mut noise = self.noise("block-loss", number as u64);
         for _ in 0..TIMES {
@@ -172,7 +171,7 @@ impl Chain<'_> {
                 let (t, noise) = self.drawn(&placement, &mut noise, [rows.len(), dim]);
                 let way = block.sample(noise, data, t);
                 let told = select(&self.held_out.first().condition, &rows);
-                let field = self.flow.field(network, &told, 1.0, &placement);
+                let field = self.flow.leg_field(leg, (&told, rows.len()), 1.0, &placement);
                 let error = (field.velocity(way.t, way.x) - way.velocity).square().mean_dim(1);
                 let error = to_host(&error);
                 errors[rows].iter_mut().zip(error).for_each(|(sum, e)| *sum += e / TIMES as f64);

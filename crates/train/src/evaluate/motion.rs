@@ -100,7 +100,7 @@ fn follow(
         let mut x = placement.tensor::<2>(part, [rows.len(), dim]);
         let (mut energies, mut detours) = (vec![0.0; rows.len()], vec![0.0; rows.len()]);
         for leg in flow.legs(solver) {
-            let field = flow.field(leg.network, &condition, 1.0, &placement);
+            let field = flow.leg_field(&leg, (&condition, rows.len()), 1.0, &placement);
             let start = Augmented::zeroed(x.clone(), 1);
             let span = leg.interval.span();
             let end = integrate(&leg.solver, span, start, &Save::End, |times, state: &Augmented<2>| {
