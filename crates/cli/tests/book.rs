@@ -38,9 +38,14 @@ fn every_key_of_a_recipe_is_explained() {
     let tiny =
         "--set train.steps=2 --set model.width=4 --set evaluate.samples=20 --set evaluate.report=false";
     thalweg(here.path(), &format!("train i-cfm {tiny}")).done();
+    let few = "--set train.steps=4 --set train.batch=16 --set local.points=50";
+    let short = "--set evaluate.likelihood_points=0";
+    thalweg(here.path(), &format!("train local {tiny} {few} {short}")).done();
     for name in [
         "fine-tuning",
         "reflow",
+        "local",
+        "distilled",
         "contracting",
         "free-stage",
         "two-moons",

@@ -42,6 +42,8 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "fine-tuning",
     "debiased",
     "reflow",
+    "local",
+    "distilled",
     "free-stage",
     "contracting",
     "tree",
