@@ -1,0 +1,275 @@
+//! Densities by one flow and by a chain of flows, at equal parameters and equal work; the protocol is in `bench/README.md`.
+//!
+//! `cargo run --release -p thalweg-bench --example density -- --data FOLDER --out FOLDER --sets tree --batches 4000`
+#![allow(clippy::print_stderr)]
+
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Parser;
+use faer::{Mat, Side};
+use serde_json::{Value, json};
+use thalweg_bench::{append, as_the_program_does, cell, is_done, records};
+use thalweg_data::{Dataset, Split};
+use thalweg_metrics::{mean_and_covariance, mean_and_standard_error};
+use thalweg_ot::Points;
+use thalweg_train::{EvaluateOptions, Session, evaluate};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Folder of the data files.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the runs and of `density.jsonl`; what is there is not done again, and what was stopped goes on.
+    #[arg(long)]
+    out: PathBuf,
+    /// Which sets.
+    #[arg(long, value_delimiter = ',', default_value = "tree,rose,kin8nm,protein,patches")]
+    sets: Vec<String>,
+    /// Which methods.
+    #[arg(long, value_delimiter = ',', default_value = "gaussian,fm,interflow,local")]
+    methods: Vec<String>,
+    /// Batches that go through all parameters once; several for a curve.
+    #[arg(long, value_delimiter = ',', required = true)]
+    batches: Vec<u64>,
+    /// The first seed; of tables, the number of the split too.
+    #[arg(long, default_value_t = 0)]
+    first_seed: u64,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// The largest learning rate, instead of that of the set.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Threads of tensor work.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+}
+
+/// A set with the chain of the Local Flow Matching paper, or of the paper's set that is most like it.
+struct Set {
+    name: &'static str,
+    data: &'static str,
+    dim: usize,
+    /// Blocks, time of the first and quotient of times.
+    chain: (usize, f64, f64),
+    /// Width and hidden layers of a block.
+    block: (usize, usize),
+    activation: &'static str,
+    batch: usize,
+    /// Of a block, and of one network with all parameters.
+    rates: [f64; 2],
+}
+
+const SETS: [Set; 5] = [
+    Set {
+        name: "tree",
+        data: "target = { kind = 'image', path = 'toy2d/img_tree.png', texture = 'smooth', aspect = 'stretch' }",
+        dim: 2,
+        chain: (9, 0.025, 1.25),
+        block: (256, 3),
+        activation: "{ softplus = { beta = 20 } }",
+        batch: 1500,
+        rates: [0.002, 0.001],
+    },
+    Set {
+        name: "rose",
+        data: "target = { kind = 'image', path = 'toy2d/img_rose.png', texture = 'smooth', aspect = 'stretch' }",
+        dim: 2,
+        chain: (9, 0.025, 1.25),
+        block: (256, 3),
+        activation: "{ softplus = { beta = 20 } }",
+        batch: 1500,
+        rates: [0.002, 0.001],
+    },
+    Set {
+        name: "kin8nm",
+        data: "target = { kind = 'file', path = 'uci_tabular/kin8nm.npz', member = 'x' }
+               split = { kind = 'members', test = 'test_SEED' }",
+        dim: 9,
+        chain: (4, 0.15, 1.3),
+        block: (128, 4),
+        activation: "'silu'",
+        batch: 512,
+        rates: [0.001, 0.001],
+    },
+    Set {
+        name: "protein",
+        data: "target = { kind = 'file', path = 'uci_tabular/protein_tertiary_structure.npz', member = 'x' }
+               split = { kind = 'members', test = 'test_SEED' }",
+        dim: 10,
+        chain: (4, 0.15, 1.3),
+        block: (256, 4),
+        activation: "'silu'",
+        batch: 1024,
+        rates: [0.001, 0.001],
+    },
+    Set {
+        name: "patches",
+        data: "target = { kind = 'file', path = 'patches.npz', member = 'x' }
+               split = { kind = 'members', test = 'test', validation = 'validation' }",
+        dim: 63,
+        chain: (4, 0.25, 1.0),
+        block: (512, 4),
+        activation: "'elu'",
+        batch: 500,
+        rates: [0.001, 0.001],
+    },
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    as_the_program_does(arguments.threads, move || study(&arguments))
+}
+
+fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    std::fs::create_dir_all(&arguments.out)?;
+    let out = arguments.out.join("density.jsonl");
+    let seeds = arguments.first_seed..arguments.first_seed + arguments.seeds;
+    for (seed, name) in seeds.flat_map(|seed| arguments.sets.iter().map(move |name| (seed, name))) {
+        let set = SETS.iter().find(|set| set.name == name).ok_or(format!("there is no set {name}"))?;
+        for (method, batches) in
+            arguments.methods.iter().flat_map(|method| arguments.batches.iter().map(move |b| (method, *b)))
+        {
+            let rate = arguments.rate.unwrap_or(set.rates[usize::from(!method.starts_with("local"))]);
+            let keys = [
+                ("set", json!(name)),
+                ("method", json!(method)),
+                ("seed", json!(seed)),
+                ("batches", json!(if method == "gaussian" { 0 } else { batches })),
+                ("rate", json!(rate)),
+            ];
+            if is_done(&records(&out), &keys) || (method == "gaussian" && set.dim == 2) {
+                continue;
+            }
+            let folder = arguments.out.join(format!("{name}, {method}, seed {seed}, {batches}, {rate}"));
+            let mut record = match method.as_str() {
+                "gaussian" => gaussian(set, seed, &arguments.data)?,
+                _ => flow(set, method, (seed, batches, rate), &arguments.data, &folder)?,
+            };
+            for (key, value) in keys {
+                record[key] = value;
+            }
+            eprintln!("{record}");
+            append(&out, &record)?;
+        }
+    }
+    Ok(())
+}
+
+/// Parameters of a perceptron that is told the time beside the point.
+fn parameters(dim: usize, width: usize, layers: usize) -> usize {
+    (dim + 2) * width + (layers - 1) * (width * width + width) + width * dim + dim
+}
+
+/// The width at which one network has as many parameters as all blocks.
+fn width_of_all(set: &Set) -> usize {
+    let (width, layers) = set.block;
+    let wanted = set.chain.0 * parameters(set.dim, width, layers);
+    let above = (width..).find(|width| parameters(set.dim, *width, layers) > wanted).unwrap_or(width);
+    above - 1
+}
+
+fn recipe(set: &Set, method: &str, (seed, batches, rate): (u64, u64, f64)) -> Result<String, String> {
+    let (blocks, first, growth) = set.chain;
+    let chain = |interpolant: &str| {
+        format!(
+            "local = {{ blocks = {blocks}, first = {first}, growth = {growth}, interpolant = '{interpolant}' }}"
+        )
+    };
+    let (width, steps, method) = match method {
+        "local" => (set.block.0, batches * blocks as u64, chain("linear")),
+        "local-trigonometric" => (set.block.0, batches * blocks as u64, chain("trigonometric")),
+        "fm" => (width_of_all(set), batches, "flow.path = { kind = 'linear' }".to_string()),
+        "interflow" => (width_of_all(set), batches, "flow.path = { kind = 'trigonometric' }".to_string()),
+        other => return Err(format!("there is no method {other}")),
+    };
+    let (data, layers, activation, batch) =
+        (set.data.replace("SEED", &seed.to_string()), set.block.1, set.activation, set.batch);
+    Ok(format!(
+        "name = 'density'
+        seed = {seed}
+        model = {{ width = {width}, hidden_layers = {layers}, activation = {activation} }}
+        {method}
+        flow.time = {{ kind = 'stratified' }}
+        [data]
+        standardise = true
+        {data}
+        [train]
+        steps = {steps}
+        batch = {batch}
+        learning_rate = {{ kind = 'warm-up-cosine', rate = {rate}, warm_up = 0.03 }}
+        average = {{ decay = 0.999 }}
+        clip = 1.0
+        checkpoint_every = 2000
+        validate_every = 2000
+        [evaluate]
+        metrics = ['sliced-w2']
+        samples = 2000
+        likelihood_points = 5000
+        replicates = 0
+        report = false"
+    ))
+}
+
+fn flow(
+    set: &Set,
+    method: &str,
+    cell: (u64, u64, f64),
+    data: &Path,
+    folder: &Path,
+) -> Result<Value, Box<dyn Error>> {
+    let mut session = if folder.exists() {
+        Session::resume(folder)?
+    } else {
+        Session::begin(cell::recipe(&recipe(set, method, cell)?, [], None)?.recipe, data, folder)?
+    };
+    let mut sinks = session.sinks()?;
+    let (started, begun) = (Instant::now(), session.state.step);
+    session.train(&mut sinks, |_| ControlFlow::Continue(()))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let found = evaluate(&session.flow(), &session.dataset, &EvaluateOptions::default())?;
+    let score = |name: &str| found.scores.iter().find(|score| score.name == name);
+    let nll = score("nll").ok_or("there is no likelihood")?;
+    Ok(json!({
+        "nll": nll.value,
+        "nll_error": nll.standard_error,
+        "sliced_w2": score("sliced-w2").map(|score| score.value),
+        "sliced_w2_floor": score("sliced-w2").and_then(|score| score.floor),
+        "round_trip": score("round-trip").map(|score| score.value),
+        "nfe": score("nfe").map(|score| score.value),
+        "blocks": found.blocks,
+        "parameters": session.flow().parameters(),
+        "steps": session.recipe.train.steps,
+        "batch": session.recipe.train.batch,
+        // Of this process alone, where the run was stopped in between.
+        "train_seconds": seconds,
+        "train_seconds_from_step": begun,
+    }))
+}
+
+/// The Gaussian with the moments of the training rows.
+fn gaussian(set: &Set, seed: u64, data: &Path) -> Result<Value, Box<dyn Error>> {
+    let recipe = cell::recipe(&recipe(set, "fm", (seed, 1, 0.001))?, [], None)?.recipe;
+    let dataset = Dataset::load(&recipe.data, seed, data)?;
+    let rows = dataset.training_rows().ok_or("a table is needed")?;
+    let (training, test) = (dataset.batch(rows, seed, 0)?, dataset.held_out(Split::Test, None, seed)?);
+    let moments = mean_and_covariance(Points::new(&training.points, set.dim))?;
+    let covariance = Mat::from_fn(set.dim, set.dim, |i, j| moments.covariance[i * set.dim + j]);
+    let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|_| "no eigenvalues")?;
+    let (axes, variances) = (eigen.U(), eigen.S().column_vector());
+    let log_density = |point: &[f64]| {
+        let along = |axis: usize| {
+            let z: f64 = (0..set.dim).map(|i| axes[(i, axis)] * (point[i] - moments.mean[i])).sum();
+            -0.5 * (z * z / variances[axis] + (std::f64::consts::TAU * variances[axis]).ln())
+        };
+        (0..set.dim).map(along).sum::<f64>()
+    };
+    let values: Vec<f64> = test.points.chunks_exact(set.dim).map(|point| -log_density(point)).collect();
+    let (nll, error) = mean_and_standard_error(&values)?;
+    // Back to the units of the data.
+    let nll = nll - dataset.normaliser().log_determinant();
+    Ok(json!({ "nll": nll, "nll_error": error, "parameters": set.dim + set.dim * (set.dim + 1) / 2 }))
+}
