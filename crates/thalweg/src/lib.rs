@@ -93,9 +93,9 @@ pub mod train {
         GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, Measured, MeasuredCurve,
         ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
         ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest,
-        Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig, TrainError,
-        TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate, find_recipe,
-        read_recipe, write_report, write_scores,
+        SamplerConfig, Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig,
+        TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate,
+        find_recipe, read_recipe, write_report, write_scores,
     };
 }
 
@@ -118,9 +118,9 @@ pub mod flow {
         LikelihoodProbes, LogLikelihood, LogitTransform, MaximumLikelihood, MixtureComponent, MixtureFlow,
         Pairing, PathConfig, PathSample, PenaltyScale, PixelScale, Preconditioned, Preconditioning,
         PredictedVelocity, Prediction, ProbeLaw, Probes, Reconstructed, Reconstruction, Regularisation,
-        Repeats, Schedule, Source, StochasticSampler, TimeSampler, assignment_distance, ddim_step,
-        debiased_distance, gaussian_log_density, inference_errors, log_mean_exp, plan_entropy, sample,
-        steepness,
+        Repeats, Schedule, Source, StepVariance, StochasticSampler, TimeSampler, assignment_distance,
+        ddim_step, debiased_distance, gaussian_log_density, inference_errors, log_mean_exp, plan_entropy,
+        sample, steepness,
     };
 }
 
