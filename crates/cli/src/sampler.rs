@@ -77,3 +77,53 @@ fn of_steps(found: SamplerConfig, arguments: &SamplerArguments) -> Result<Sample
     };
     Ok(SamplerConfig::Ancestral { freshness, steps, variance, clip: arguments.clip.or(clip) })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use thalweg_solve::Steps;
+
+    use super::*;
+    use crate::args::{Arguments, Command};
+
+    /// What the flags make of a recipe with this sampler.
+    fn asked(sampler: SamplerConfig, flags: &str) -> Result<(SamplerConfig, Solver), Failure> {
+        let words = "thalweg evaluate run".split(' ').chain(flags.split_whitespace());
+        let Command::Evaluate(found) = Arguments::try_parse_from(words).unwrap().command else {
+            unreachable!()
+        };
+        let settings = EvaluateConfig { sampler, ..EvaluateConfig::default() };
+        changed(&settings, &found.sampler, &found.solver)
+    }
+
+    #[test]
+    fn flags_change_what_they_name_and_keep_the_rest() {
+        let ancestral =
+            |freshness, steps, variance, clip| SamplerConfig::Ancestral { freshness, steps, variance, clip };
+        let stochastic = |strength, steps| SamplerConfig::Stochastic { strength, steps };
+        let (small, large) = (StepVariance::Small, StepVariance::Large);
+        let own = ancestral(0.5, 40, large, Some(3.0));
+        let check = |of_recipe: SamplerConfig, flags: &str, expected: SamplerConfig| {
+            let (sampler, solver) = asked(of_recipe, flags).ok().unwrap();
+            assert_eq!(sampler, expected, "{flags}");
+            // The steps of other equations are not those of paths.
+            assert!(sampler.is_flow() || solver == Solver::default(), "{flags}: {solver:?}");
+        };
+        check(own, "", own);
+        check(own, "--steps 7", ancestral(0.5, 7, large, Some(3.0)));
+        check(own, "--ancestral 0", ancestral(0.0, 40, large, Some(3.0)));
+        check(own, "--clip 2 --variance small", ancestral(0.5, 40, small, Some(2.0)));
+        check(own, "--stochastic 1 --steps 9", stochastic(1.0, 9));
+        check(own, "--solver euler --steps 9", SamplerConfig::Flow {});
+        check(own, "--rtol 1e-4", SamplerConfig::Flow {});
+        check(stochastic(0.3, 60), "--steps 9", stochastic(0.3, 9));
+        check(stochastic(0.3, 60), "--stochastic 2", stochastic(2.0, 60));
+        check(SamplerConfig::Flow {}, "--ancestral 1 --steps 9", ancestral(1.0, 9, small, None));
+        check(SamplerConfig::Flow {}, "--steps 9", SamplerConfig::Flow {});
+        assert_eq!(asked(SamplerConfig::Flow {}, "--steps 9").ok().unwrap().1.steps, Steps::Fixed(9));
+        for flags in ["--stochastic 1", "--stochastic 1 --rtol 1e-3", "--steps 0", "--solver euler --clip 2"]
+        {
+            assert!(asked(own, flags).is_err(), "{flags}");
+        }
+    }
+}

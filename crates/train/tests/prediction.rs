@@ -146,6 +146,13 @@ fn a_chain_is_scored_by_its_own_steps() {
     assert_eq!(entry(&evaluation, "straightness").value, straightness.value);
     assert!(!entry(&evaluation, "straightness").protocol.contains("not drawn"));
 
+    let stochastic = SamplerConfig::Stochastic { strength: 1.0, steps: 100 };
+    let options = EvaluateOptions { sampler: Some(stochastic), ..Default::default() };
+    let evaluation = evaluate(&session.flow(), &session.dataset, &options).unwrap();
+    let found = entry(&evaluation, "sliced-w2");
+    assert!(found.value < found.floor.unwrap() + 0.2, "{found:?}");
+    assert_eq!(score(&evaluation.scores, "nfe"), 100.0);
+
     let clip = Some(1.5);
     let narrow = SamplerConfig::Ancestral { freshness: 0.0, steps: 20, variance: StepVariance::Small, clip };
     let options = EvaluateOptions { sampler: Some(narrow), ..Default::default() };
