@@ -122,7 +122,7 @@ fn train(set: &str, seed: u64, steps: usize, kind: &Kind, path: &Path) -> Result
 
 fn scored(trained: &Trained, steps: usize) -> Result<Evaluation, Box<dyn Error>> {
     let solver = Some(Solver::fixed(Method::Euler, steps));
-    Ok(evaluate(&trained.flow, &trained.dataset, &EvaluateOptions { seed: 0, solver })?)
+    Ok(evaluate(&trained.flow, &trained.dataset, &EvaluateOptions { solver, ..Default::default() })?)
 }
 
 fn w2(scores: &[thalweg_metrics::Score]) -> Option<f64> {

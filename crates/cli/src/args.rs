@@ -98,19 +98,45 @@ pub struct Sample {
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
 
-    /// Sample by the stochastic equation with this much noise instead of the deterministic one
-    /// (needs a Gaussian source; `--steps` sets its steps).
-    #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
-    pub stochastic: Option<f64>,
-
-    /// Sample in the steps of a diffusion model, with this share of fresh noise: 0 is DDIM, 1 is DDPM
-    /// (needs a Gaussian source; `--steps` sets its steps).
-    #[arg(long, value_name = "ETA", allow_negative_numbers = true, conflicts_with = "stochastic")]
-    pub ancestral: Option<f64>,
+    /// By which equation to sample.
+    #[command(flatten)]
+    pub sampler: SamplerArguments,
 
     /// How to solve the differential equation.
     #[command(flatten)]
     pub solver: SolverArguments,
+}
+
+/// Changes to `evaluate.sampler` of a recipe.
+#[derive(Debug, Args)]
+pub struct SamplerArguments {
+    /// Sample by the stochastic equation with this much noise instead of the deterministic one
+    /// (needs a one-sided path from a Gaussian source; `--steps` sets its steps).
+    #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
+    pub stochastic: Option<f64>,
+
+    /// Sample in the steps of a diffusion model, with this share of fresh noise: 0 is DDIM, 1 is DDPM
+    /// (needs a one-sided path from a Gaussian source; `--steps` sets its steps).
+    #[arg(long, value_name = "ETA", allow_negative_numbers = true, conflicts_with = "stochastic")]
+    pub ancestral: Option<f64>,
+
+    /// Cut predicted data off at this size of a coordinate, in units of the model, in every step of a
+    /// diffusion model.
+    #[arg(long, value_name = "R", allow_negative_numbers = true, conflicts_with = "stochastic")]
+    pub clip: Option<f64>,
+
+    /// How much fresh noise a step of a diffusion model has.
+    #[arg(long, value_enum, conflicts_with = "stochastic")]
+    pub variance: Option<VarianceName>,
+}
+
+/// Variances of the steps of diffusion models by the names of the recipe.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum VarianceName {
+    /// That of the step given the data.
+    Small,
+    /// That of the step for unit normal data.
+    Large,
 }
 
 /// Changes to the solver of a recipe.
@@ -120,7 +146,7 @@ pub struct SolverArguments {
     #[arg(long, value_enum)]
     pub solver: Option<MethodName>,
 
-    /// Number of equal steps; turns adaptive steps off.
+    /// Number of equal steps, of whichever equation; turns adaptive steps off.
     #[arg(long, value_name = "N", conflicts_with_all = ["rtol", "atol"])]
     pub steps: Option<usize>,
 
@@ -161,6 +187,10 @@ pub struct Evaluate {
     /// The seed of the fresh samples.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+
+    /// By which equation to sample; paths are always those of the ordinary one.
+    #[command(flatten)]
+    pub sampler: SamplerArguments,
 
     /// How to solve the differential equation.
     #[command(flatten)]

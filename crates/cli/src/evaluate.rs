@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use thalweg_data::Dataset;
 use thalweg_run::{Event, RunDir, Score as ScoreEvent, Sinks};
-use thalweg_solve::Solver;
 use thalweg_train::{EvaluateOptions, Evaluation, TrainedFlow, evaluate, write_report, write_scores};
 
 use crate::args::Evaluate;
 use crate::failure::Failure;
 use crate::print::{print_error, print_json, print_line};
-use crate::{scores, solver};
+use crate::{sampler, scores};
 
 /// Scores a run again.
 pub fn run(arguments: &Evaluate, json: bool) -> Result<(), Failure> {
@@ -19,9 +18,10 @@ pub fn run(arguments: &Evaluate, json: bool) -> Result<(), Failure> {
     for warning in warnings {
         print_error(&format!("warning: {warning}"));
     }
-    let solver = solver::changed(&flow.recipe.evaluate.solver, &arguments.solver)?;
+    let (sampler, solver) = sampler::changed(&flow.recipe.evaluate, &arguments.sampler, &arguments.solver)?;
     let dataset = Dataset::load(&flow.recipe.data, flow.recipe.seed, &flow.summary.base)?;
-    let outcome = score_and_report(&flow, &dataset, &run, arguments.seed, Some(solver), &mut Sinks::new())?;
+    let options = EvaluateOptions { seed: arguments.seed, solver: Some(solver), sampler: Some(sampler) };
+    let outcome = score_and_report(&flow, &dataset, &run, &options, &mut Sinks::new())?;
     if json {
         print_json(&outcome.document(&run))?;
         return Ok(());
@@ -61,11 +61,10 @@ pub fn score_and_report(
     flow: &TrainedFlow,
     dataset: &Dataset,
     run: &RunDir,
-    seed: u64,
-    solver: Option<Solver>,
+    options: &EvaluateOptions,
     sinks: &mut Sinks,
 ) -> Result<Outcome, Failure> {
-    let evaluation = evaluate(flow, dataset, &EvaluateOptions { seed, solver })?;
+    let evaluation = evaluate(flow, dataset, options)?;
     for warning in &evaluation.warnings {
         print_error(&format!("warning: {warning}"));
     }

@@ -15,6 +15,7 @@ mod print;
 mod progress;
 mod recipes;
 mod sample;
+mod sampler;
 mod scores;
 mod solver;
 mod train;

@@ -6,12 +6,14 @@ use thalweg_data::{Array, Condition, Table, write_csv, write_npy, write_npz};
 use thalweg_files::write_atomically;
 use thalweg_plot::scatter_png;
 use thalweg_run::RunDir;
-use thalweg_train::{ConditionRequest, Equation, SampleRequest, Samples, Scaling, TrainedFlow, animation};
+use thalweg_train::{
+    ConditionRequest, Equation, SampleRequest, SamplerConfig, Samples, Scaling, TrainedFlow, animation,
+};
 
 use crate::args::Sample;
 use crate::failure::Failure;
 use crate::print::{print_error, print_json, print_line};
-use crate::solver;
+use crate::sampler;
 
 /// Side of a picture, in pixels.
 const PICTURE: usize = 800;
@@ -33,7 +35,7 @@ pub fn run(arguments: &Sample, json: bool) -> Result<(), Failure> {
         seed: arguments.seed,
         condition: condition_request(arguments.label, arguments.condition.as_deref()),
         guidance: arguments.guidance.unwrap_or(flow.recipe.evaluate.guidance),
-        equation: equation(arguments, &flow)?,
+        equation: equation(arguments, &flow, format)?,
     };
     let evaluations = if format == Format::Gif {
         animation(&flow, &request)?.to_gif(&output, PICTURE / 2).map_err(Failure::work)?;
@@ -67,29 +69,14 @@ pub fn condition_request(label: Option<usize>, vector: Option<&[f64]>) -> Condit
     }
 }
 
-fn equation(arguments: &Sample, flow: &TrainedFlow) -> Result<Equation, Failure> {
-    let name = match (arguments.stochastic, arguments.ancestral) {
-        (Some(_), _) => "--stochastic",
-        (None, Some(_)) => "--ancestral",
-        (None, None) => {
-            return Ok(Equation::Flow(solver::changed(&flow.recipe.evaluate.solver, &arguments.solver)?));
-        }
-    };
-    let asked = &arguments.solver;
-    if asked.solver.is_some() || asked.rtol.is_some() || asked.atol.is_some() {
-        return Err(Failure::request(format!("{name} has a solver of its own: only --steps goes with it")));
+/// The equation that was asked for. A motion can only be that of the flow, so it is unless another is named.
+fn equation(arguments: &Sample, flow: &TrainedFlow, format: Format) -> Result<Equation, Failure> {
+    let mut settings = flow.recipe.evaluate.clone();
+    if format == Format::Gif {
+        settings.sampler = SamplerConfig::default();
     }
-    let Some(steps) = asked.steps else {
-        let message = format!("{name} takes fixed steps: say how many with --steps, some hundreds");
-        return Err(Failure::request(message));
-    };
-    if steps == 0 {
-        return Err(Failure::request(solver::NO_STEPS));
-    }
-    Ok(match (arguments.stochastic, arguments.ancestral) {
-        (None, Some(freshness)) => Equation::Ancestral { freshness, steps },
-        (strength, _) => Equation::Stochastic { strength: strength.unwrap_or_default(), steps },
-    })
+    let (sampler, solver) = sampler::changed(&settings, &arguments.sampler, &arguments.solver)?;
+    Ok(sampler.equation(&solver))
 }
 
 /// What samples can be written as.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use thalweg_data::DataError;
 use thalweg_run::{Override, Sinks};
-use thalweg_train::{Ending, ReadRecipe, Recipe, Session, TrainError, read_recipe};
+use thalweg_train::{Ending, EvaluateOptions, ReadRecipe, Recipe, Session, TrainError, read_recipe};
 
 use crate::args::Train;
 use crate::failure::Failure;
@@ -40,7 +40,13 @@ pub fn run(arguments: &Train, json: bool) -> Result<(), Failure> {
     }
     let flow = session.flow();
     print_error("scoring ...");
-    let outcome = evaluate::score_and_report(&flow, &session.dataset, &session.run, 0, None, &mut sinks)?;
+    let outcome = evaluate::score_and_report(
+        &flow,
+        &session.dataset,
+        &session.run,
+        &EvaluateOptions::default(),
+        &mut sinks,
+    )?;
     evaluate::tell_sink_failures(&mut sinks);
     let seconds = started.elapsed().as_secs_f64();
     if json {

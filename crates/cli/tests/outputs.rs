@@ -74,6 +74,7 @@ fn the_solver_can_be_chosen() {
     assert_eq!(evaluations("--stochastic 0.5 --steps 30"), 30.0);
     assert_eq!(evaluations("--ancestral 1 --steps 30"), 30.0);
     assert_eq!(evaluations("--ancestral 0 --steps 7"), 7.0);
+    assert_eq!(evaluations("--ancestral 1 --steps 8 --clip 2 --variance large"), 8.0);
     assert!(evaluations("--solver tsit5 --rtol 1e-3") < evaluations("--solver tsit5 --rtol 1e-6"));
 }
 

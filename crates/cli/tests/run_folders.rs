@@ -144,6 +144,12 @@ fn requests_that_do_not_fit_the_run() {
     thalweg(run, "sample run --ancestral 1.5 --steps 3").refused(&["freshness", "between 0 and 1"]);
     thalweg(run, "sample run --ancestral 1 --steps 3 --solver rk4").refused(&["only --steps"]);
     thalweg(run, "sample run --ancestral 1 --stochastic 1 --steps 3").refused(&["cannot be used with"]);
+    thalweg(run, "sample run --ancestral 1 --steps 3 --clip 0").refused(&["clip", "positive"]);
+    for command in ["sample run", "evaluate run"] {
+        thalweg(run, &format!("{command} --clip 2")).refused(&["--clip", "--ancestral"]);
+        thalweg(run, &format!("{command} --variance large")).refused(&["--variance", "--ancestral"]);
+        thalweg(run, &format!("{command} --ancestral 1")).refused(&["--ancestral takes fixed steps"]);
+    }
     for command in ["sample run", "sample run --stochastic 0.5", "evaluate run"] {
         thalweg(run, &format!("{command} --steps 0")).refused(&["--steps must be at least 1"]);
     }

@@ -3,6 +3,7 @@
 //!
 //! Each step reads data and noise off the velocity, goes to where they would be at the next time, and may put fresh noise in
 //! the place of a part of the old. All of the noise that one step of the forward process has added is DDPM, none is DDIM.
+//! On a discrete schedule the steps are those of its chain, or an even choice of them.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -20,14 +21,38 @@ pub struct AncestralSampler {
     pub schedule: Schedule,
     /// `η`, the share of noise that is fresh: 0 is DDIM, 1 is DDPM; default 1.
     pub freshness: f64,
-    /// Steps of equal size in time, the last of which adds no noise; default 200.
+    /// Steps, the last of which adds no noise; default 200. They are of equal size in time; on a discrete schedule they
+    /// lead over the steps `⌊Ki/n⌋` of its chain, of which there must be as many.
     pub steps: usize,
+    /// How much fresh noise takes the place of the old; default small.
+    pub variance: StepVariance,
+    /// The largest coordinate, in size, of the data that a step may read, in the units of the model. What is beyond is
+    /// cut off, and the noise becomes what is left of the point. Left out, nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
 }
 
 impl Default for AncestralSampler {
     fn default() -> Self {
-        Self { schedule: Schedule::default(), freshness: 1.0, steps: 200 }
+        Self {
+            schedule: Schedule::default(),
+            freshness: 1.0,
+            steps: 200,
+            variance: StepVariance::Small,
+            clip: None,
+        }
     }
+}
+
+/// The variance of DDPM's fresh noise. What remains of the old noise is the same under both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepVariance {
+    /// That of the forward process given where it began, `β̃`: exact for a single point as data.
+    #[default]
+    Small,
+    /// That of the forward process begun from unit normal data, for which it is exact: `β` on variance-preserving paths.
+    Large,
 }
 
 /// What a step makes of the data `x̂` and the noise `ε̂` that it reads: `data · x̂ + old · ε̂ + fresh · z`.
@@ -45,14 +70,21 @@ impl AncestralStep {
     /// The step between two times with these coefficients, of which the second has less noise.
     ///
     /// The forward process has added noise of variance `s² = σ² - (α/α')² σ'²` between them; DDPM's posterior has the
-    /// variance `(sσ'/σ)²`, of which `η²` is taken.
+    /// variance `(sσ'/σ)²`, of which `η²` is taken. With the large variance fresh noise has `η²s²(α'² + σ'²)/(α² + σ²)`.
     #[must_use]
-    pub fn between(from: &Coefficients, to: &Coefficients, freshness: f64) -> Self {
+    pub fn between(from: &Coefficients, to: &Coefficients, freshness: f64, variance: StepVariance) -> Self {
         let ratio = from.alpha / to.alpha;
         // Rounding may leave a little less than nothing.
         let added = (from.sigma * from.sigma - ratio * ratio * to.sigma * to.sigma).max(0.0);
-        let fresh = if from.sigma == 0.0 { 0.0 } else { freshness * added.sqrt() * to.sigma / from.sigma };
-        Self { data: to.alpha, old: (to.sigma * to.sigma - fresh * fresh).max(0.0).sqrt(), fresh }
+        let small = if from.sigma == 0.0 { 0.0 } else { freshness * added.sqrt() * to.sigma / from.sigma };
+        let fresh = match variance {
+            StepVariance::Small => small,
+            StepVariance::Large => {
+                let [before, after] = [from, to].map(|c| c.alpha.hypot(c.sigma));
+                freshness * added.sqrt() * after / before
+            }
+        };
+        Self { data: to.alpha, old: (to.sigma * to.sigma - small * small).max(0.0).sqrt(), fresh }
     }
 }
 
@@ -62,10 +94,27 @@ impl AncestralSampler {
         self.schedule.validate()?;
         let accepted = (0.0..=1.0).contains(&self.freshness);
         require(accepted, "freshness of the ancestral sampler", self.freshness, "a share between 0 and 1")?;
-        require(self.steps > 0, "steps of the ancestral sampler", self.steps as f64, "at least 1")
+        let (name, steps) = ("steps of the ancestral sampler", self.steps as f64);
+        require(self.steps > 0, name, steps, "at least 1")?;
+        let most = self.schedule.chain_length().unwrap_or(usize::MAX);
+        require(self.steps <= most, name, steps, "no more than the discrete schedule has")?;
+        let clip = self.clip.unwrap_or(1.0);
+        require(clip > 0.0 && clip.is_finite(), "clip of the ancestral sampler", clip, "positive and finite")
     }
 
-    /// Moves source points `x0` `[batch, ..]` to the data end of the schedule's interval, with one evaluation a step.
+    /// The times between which the steps lead, from noise to data, one more than steps.
+    #[must_use]
+    pub fn times(&self) -> Vec<f64> {
+        let interval = self.schedule.interval();
+        let time = |i: usize| match self.schedule.chain_length() {
+            None => interval.lerp(i as f64 / self.steps as f64),
+            Some(chain) => 1.0 - (chain * (self.steps - i) / self.steps) as f64 / chain as f64,
+        };
+        (0..=self.steps).map(time).collect()
+    }
+
+    /// Moves source points `x0` `[batch, ..]` to the data end of the schedule's interval, with one evaluation a step; on
+    /// a discrete schedule to the data that the last step reads.
     ///
     /// Numbers that stop being finite are handed on as they are.
     #[must_use]
@@ -75,22 +124,29 @@ impl AncestralSampler {
         x0: Tensor<D>,
         noise: &mut Noise,
     ) -> Tensor<D> {
-        let interval = self.schedule.interval();
         let placement = Placement::of(&x0);
         let (shape, mut x) = (x0.dims(), x0);
-        for step in 0..self.steps {
-            let [now, next] = [step, step + 1].map(|k| interval.lerp(k as f64 / self.steps as f64));
-            let t = placement.full::<1>(now, [shape[0]]);
+        let times = self.times();
+        for (step, ends) in times.windows(2).enumerate() {
+            let t = placement.full::<1>(ends[0], [shape[0]]);
             let velocity = field.velocity(t.clone(), x.clone());
+            let (from, to) = (self.schedule.at(ends[0]), self.schedule.at(ends[1]));
             let coefficients = self.schedule.at_times(t);
             let read = |to| {
                 let arrow = Conversion { from: Prediction::Velocity, to };
                 arrow.apply(&coefficients, x.clone(), velocity.clone())
             };
-            let is_last = step + 1 == self.steps;
-            let freshness = if is_last { 0.0 } else { self.freshness };
-            let made = AncestralStep::between(&self.schedule.at(now), &self.schedule.at(next), freshness);
-            let mut moved = read(Prediction::Data) * made.data + read(Prediction::Noise) * made.old;
+            let (data, old) = match self.clip {
+                None => (read(Prediction::Data), read(Prediction::Noise)),
+                Some(clip) => {
+                    let data = read(Prediction::Data).clamp(-clip, clip);
+                    let old = (x.clone() - data.clone() * from.alpha) / from.sigma;
+                    (data, old)
+                }
+            };
+            let freshness = if step + 1 == self.steps { 0.0 } else { self.freshness };
+            let made = AncestralStep::between(&from, &to, freshness, self.variance);
+            let mut moved = data * made.data + old * made.old;
             if made.fresh > 0.0 {
                 moved = moved + placement.normal(noise, shape) * made.fresh;
             }
@@ -121,7 +177,7 @@ mod tests {
                 let of_x = step.data / bar.sqrt();
                 [of_x, step.old - of_x * (1.0 - bar).sqrt(), step.fresh]
             };
-            let ddpm = of_x_and_noise(AncestralStep::between(&from, &to, 1.0));
+            let ddpm = of_x_and_noise(AncestralStep::between(&from, &to, 1.0, StepVariance::Small));
             let expected = [
                 1.0 / (1.0 - beta).sqrt(),
                 -beta / (1.0 - bar).sqrt() / (1.0 - beta).sqrt(),
@@ -131,10 +187,30 @@ mod tests {
                 assert!((found - expected).abs() < 1e-12, "{ddpm:?}, not {expected}");
             }
             let eta = 0.6;
-            let half = AncestralStep::between(&from, &to, eta);
+            let half = AncestralStep::between(&from, &to, eta, StepVariance::Small);
             let fresh = eta * ((1.0 - bar_next) / (1.0 - bar) * (1.0 - bar / bar_next)).sqrt();
             assert!((half.fresh - fresh).abs() < 1e-12);
             assert!((half.old - (1.0 - bar_next - fresh * fresh).max(0.0).sqrt()).abs() < 1e-12);
+        }
+    }
+
+    /// Of `N(0, 1)` data `x'` is normal, and so is its law given `x`: with the large variance a step is a draw from it.
+    #[test]
+    fn the_large_variance_is_exact_for_unit_normal_data() {
+        let exploding = Schedule::VarianceExploding { sigma_min: 0.1, sigma_max: 5.0 };
+        for schedule in [VP, Schedule::Cosine {}, Schedule::Linear { sigma_min: 0.1 }, exploding] {
+            for (now, next) in [(0.0, 0.3), (0.3, 0.31), (0.6, 0.9)] {
+                let [from, to] = [now, next].map(|t| schedule.at(t));
+                let [before, after] = [&from, &to].map(|c| c.alpha.powi(2) + c.sigma.powi(2));
+                let made = AncestralStep::between(&from, &to, 1.0, StepVariance::Large);
+                let of_x = (made.data * from.alpha + made.old * from.sigma) / before;
+                let variance = of_x * of_x * before + made.fresh * made.fresh;
+                assert!((variance - after).abs() < 1e-12 * after, "{schedule:?}: {variance}, not {after}");
+                if (after - before).abs() < 1e-12 {
+                    let beta = 1.0 - (from.alpha / to.alpha).powi(2);
+                    assert!((made.fresh - beta.sqrt()).abs() < 1e-12);
+                }
+            }
         }
     }
 
@@ -145,7 +221,7 @@ mod tests {
         let x0: Tensor<2> = placement.normal(&mut noise, [4, 2]);
         for schedule in [VP, Schedule::Cosine {}, Schedule::Linear { sigma_min: 0.1 }] {
             let field = GaussianFlow::new(schedule, &[1.0, 0.5], &[2.0, 0.3, 0.3, 0.5], &placement).unwrap();
-            let sampler = AncestralSampler { schedule, freshness: 0.0, steps: 7 };
+            let sampler = AncestralSampler { schedule, freshness: 0.0, steps: 7, ..Default::default() };
             let found = sampler.sample(&field, x0.clone(), &mut Noise::new(1));
             let interval = schedule.interval();
             let mut x = x0.clone();
@@ -169,7 +245,7 @@ mod tests {
             let total = from.alpha.powi(2) * variance + from.sigma.powi(2);
             let (data, noise) = (from.alpha * variance / total, from.sigma / total);
             let share = if step + 1 == steps { 0.0 } else { freshness };
-            let made = AncestralStep::between(&from, &to, share);
+            let made = AncestralStep::between(&from, &to, share, StepVariance::Small);
             (made.data * data + made.old * noise).powi(2) * before + made.fresh * made.fresh
         })
     }
@@ -183,7 +259,7 @@ mod tests {
             let expected = variance_after(steps, freshness, variance);
             let deviation = VP.at(0.0).sigma;
             let x0: Tensor<2> = placement.normal(&mut Noise::new(5), [rows, 1]) * deviation;
-            let sampler = AncestralSampler { schedule: VP, freshness, steps };
+            let sampler = AncestralSampler { schedule: VP, freshness, steps, ..Default::default() };
             let found = to_host(&sampler.sample(&field, x0, &mut Noise::new(6)));
             let found = found.iter().map(|x| x * x).sum::<f64>() / rows as f64;
             // Four standard errors of a variance.
@@ -204,5 +280,12 @@ mod tests {
         for freshness in [-0.1, 1.1, f64::NAN] {
             assert!(AncestralSampler { freshness, ..sampler }.validate().is_err());
         }
+        for clip in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            assert!(AncestralSampler { clip: Some(clip), ..sampler }.validate().is_err());
+        }
+        let schedule = Schedule::DiscreteCosine { steps: 50, offset: 0.008, largest_beta: 0.999 };
+        assert!(AncestralSampler { schedule, steps: 50, ..sampler }.validate().is_ok());
+        let message = AncestralSampler { schedule, steps: 51, ..sampler }.validate().unwrap_err().to_string();
+        assert!(message.contains("is 51; it must be no more than the discrete schedule has"), "{message}");
     }
 }

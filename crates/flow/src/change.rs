@@ -65,6 +65,7 @@ mod tests {
             Schedule::Cosine {},
             Schedule::LinearVp {},
             Schedule::VariancePreserving { beta_min: 0.1, beta_max: 20.0 },
+            Schedule::DiscreteCosine { steps: 100, offset: 0.008, largest_beta: 0.9 },
         ];
         let flow = |schedule| {
             GaussianFlow::new(schedule, &[1.0, -2.0], &[1.44, 0.6, 0.6, 0.61], &placement).unwrap()

@@ -47,7 +47,7 @@ mod schedule;
 mod sde;
 mod times;
 
-pub use ancestral::{AncestralSampler, AncestralStep};
+pub use ancestral::{AncestralSampler, AncestralStep, StepVariance};
 pub use bits::{LogitTransform, PixelScale, log_mean_exp};
 pub use bound::{ExactInference, FixedSteps, InferenceErrors, inference_errors, steepness};
 pub use change::ChangedSchedule;

@@ -3,6 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use burn::tensor::Tensor;
+use thalweg_solve::Placement;
 
 /// What the coefficients of paths are computed with: an `f64`, or `[batch]` times as a tensor.
 pub(crate) trait Number:
@@ -25,6 +26,11 @@ pub(crate) trait Number:
     fn atan2(self, other: Self) -> Self;
     /// Limits to `[low, high]`; infinities too.
     fn limit(self, low: f64, high: f64) -> Self;
+    fn floor(self) -> Self;
+    /// 1 where it is, 0 where it is not.
+    fn at_least(&self, other: &Self) -> Self;
+    /// The entries of a table whose numbers these are.
+    fn lookup(&self, table: &[f64]) -> Self;
 
     fn constant(&self, value: f64) -> Self {
         self.clone().scale(0.0).shift(value)
@@ -74,6 +80,15 @@ impl Number for f64 {
     fn limit(self, low: f64, high: f64) -> Self {
         self.clamp(low, high)
     }
+    fn floor(self) -> Self {
+        f64::floor(self)
+    }
+    fn at_least(&self, other: &Self) -> Self {
+        if self >= other { 1.0 } else { 0.0 }
+    }
+    fn lookup(&self, table: &[f64]) -> Self {
+        table[*self as usize]
+    }
 }
 
 impl Number for Tensor<1> {
@@ -109,6 +124,17 @@ impl Number for Tensor<1> {
     }
     fn limit(self, low: f64, high: f64) -> Self {
         self.clamp(low, high)
+    }
+    fn floor(self) -> Self {
+        Tensor::floor(self)
+    }
+    fn at_least(&self, other: &Self) -> Self {
+        let holds = self.clone().greater_equal(other.clone());
+        self.zeros_like().mask_fill(holds, 1.0)
+    }
+    fn lookup(&self, table: &[f64]) -> Self {
+        let table = Placement::of(self).tensor::<1>(table, [table.len()]);
+        table.select(0, self.clone().int())
     }
     fn constant(&self, value: f64) -> Self {
         self.full_like(value)

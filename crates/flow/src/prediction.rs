@@ -219,13 +219,15 @@ mod tests {
     use crate::GaussianFlow;
     use crate::oracle::check_tangent;
 
-    const SCHEDULES: [Schedule; 6] = [
+    const SCHEDULES: [Schedule; 8] = [
         Schedule::Linear { sigma_min: 0.05 },
         Schedule::Polynomial { n: 2.0 },
         Schedule::Cosine {},
         Schedule::LinearVp {},
         Schedule::VariancePreserving { beta_min: 0.1, beta_max: 20.0 },
         Schedule::VarianceExploding { sigma_min: 0.05, sigma_max: 5.0 },
+        Schedule::DiscreteLinear { steps: 23, beta_first: 1e-3, beta_last: 0.4 },
+        Schedule::DiscreteCosine { steps: 23, offset: 0.008, largest_beta: 0.999 },
     ];
 
     /// With x1 and ε known, every prediction is known, so each of the arrows has one right answer.

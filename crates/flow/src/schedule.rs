@@ -4,6 +4,7 @@
 //! times. `1 - t` is formed first and differences of nearly equal numbers are avoided, so `f32` tensors give the
 //! coefficients of their own (rounded) times to single precision up to the ends of the interval.
 
+mod chain;
 mod formulas;
 
 use burn::tensor::Tensor;
@@ -55,7 +56,37 @@ pub enum Schedule {
         #[serde(default = "default_ve_sigma_max")]
         sigma_max: f64,
     },
+    /// The chain of DDPM: `K` steps that keep `1 - β` of the variance each, with `β` in equal steps from `beta_first` at
+    /// the data to `beta_last` at the noise; `α² = ᾱ` is their product and `σ² = 1 - α²`.
+    ///
+    /// The step `k` is the time `1 - k/K`; `ᾱ` is continued between the steps, so this is a path like all others.
+    DiscreteLinear {
+        /// `K`, from 2 to 10 000; default 1000.
+        #[serde(default = "default_steps")]
+        steps: usize,
+        /// `β` of the step next to the data, between 0 and 1; default 10⁻⁴.
+        #[serde(default = "default_beta_first")]
+        beta_first: f64,
+        /// `β` of the step next to the noise, between 0 and 1; default 0.02.
+        #[serde(default = "default_beta_last")]
+        beta_last: f64,
+    },
+    /// The chain of Nichol and Dhariwal, as `DiscreteLinear` with the `ᾱ` of a squared cosine.
+    DiscreteCosine {
+        /// `K`, from 2 to 10 000; default 1000.
+        #[serde(default = "default_steps")]
+        steps: usize,
+        /// What the cosine starts after, as a share of the chain, not negative; default 0.008.
+        #[serde(default = "default_offset")]
+        offset: f64,
+        /// What no `β` exceeds, between 0 and 1; default 0.999.
+        #[serde(default = "default_largest_beta")]
+        largest_beta: f64,
+    },
 }
+
+/// The longest chain whose first step is well inside the interval.
+const LONGEST_CHAIN: usize = 10_000;
 
 fn default_exponent() -> f64 {
     2.0
@@ -71,6 +102,21 @@ fn default_ve_sigma_min() -> f64 {
 }
 fn default_ve_sigma_max() -> f64 {
     50.0
+}
+fn default_steps() -> usize {
+    1000
+}
+fn default_beta_first() -> f64 {
+    1e-4
+}
+fn default_beta_last() -> f64 {
+    0.02
+}
+fn default_offset() -> f64 {
+    0.008
+}
+fn default_largest_beta() -> f64 {
+    0.999
 }
 
 impl Default for Schedule {
@@ -125,19 +171,32 @@ impl Schedule {
         self.coefficients(t)
     }
 
-    /// Where velocities are finite: `[0, 1]`, or `[0, 1 - 10⁻⁵]` for the two variance-preserving schedules.
+    /// Where velocities are finite: `[0, 1]`, or `[0, 1 - 10⁻⁵]` for the variance-preserving schedules, which the
+    /// discrete ones are too.
     #[must_use]
     pub fn interval(&self) -> Interval {
         match self {
-            Schedule::LinearVp {} | Schedule::VariancePreserving { .. } => Interval::new(0.0, 1.0 - END_GAP),
+            Schedule::LinearVp {}
+            | Schedule::VariancePreserving { .. }
+            | Schedule::DiscreteLinear { .. }
+            | Schedule::DiscreteCosine { .. } => Interval::new(0.0, 1.0 - END_GAP),
             _ => Interval::new(0.0, 1.0),
+        }
+    }
+
+    /// `K` of a discrete schedule, whose step `k` is the time `1 - k/K`; none for those in continuous time.
+    #[must_use]
+    pub fn chain_length(&self) -> Option<usize> {
+        match *self {
+            Schedule::DiscreteLinear { steps, .. } | Schedule::DiscreteCosine { steps, .. } => Some(steps),
+            _ => None,
         }
     }
 
     /// Deviation of the Gaussian source at `t = 0`: `sigma_max` when variance explodes, else 1.
     ///
     /// The true marginal at `t = 0` is the data scaled by `α(0)` plus this noise; `α(0) = 0` but for
-    /// variance-preserving (0.0066 with the defaults) and variance-exploding (1) schedules, where calling it
+    /// variance-preserving (0.0066 with the defaults), discrete (0.0064 and 5·10⁻⁵) and variance-exploding (1) schedules, where calling it
     /// `N(0, s²I)` is the usual approximation.
     #[must_use]
     pub fn source_deviation(&self) -> f64 {
@@ -184,6 +243,18 @@ impl Schedule {
                     "finite and above sigma_min",
                 )
             }
+            Schedule::DiscreteLinear { steps, beta_first, beta_last } => {
+                chain_length("steps of the discrete linear schedule", steps)?;
+                share("beta_first of the discrete linear schedule", beta_first)?;
+                share("beta_last of the discrete linear schedule", beta_last)
+            }
+            Schedule::DiscreteCosine { steps, offset, largest_beta } => {
+                chain_length("steps of the discrete cosine schedule", steps)?;
+                let accepted = offset >= 0.0 && offset.is_finite();
+                let name = "offset of the discrete cosine schedule";
+                require(accepted, name, offset, "finite and not negative")?;
+                share("largest_beta of the discrete cosine schedule", largest_beta)
+            }
         }
     }
 
@@ -203,6 +274,14 @@ impl Schedule {
     }
 }
 
+fn chain_length(name: &'static str, steps: usize) -> Result<(), FlowError> {
+    require((2..=LONGEST_CHAIN).contains(&steps), name, steps as f64, "from 2 to 10000")
+}
+
+fn share(name: &'static str, value: f64) -> Result<(), FlowError> {
+    require(value > 0.0 && value < 1.0, name, value, "between 0 and 1, both excluded")
+}
+
 #[cfg(test)]
 mod tests {
     use std::f64::consts::FRAC_PI_2;
@@ -211,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    fn all() -> [Schedule; 8] {
+    fn all() -> [Schedule; 10] {
         [
             Schedule::Linear { sigma_min: 0.0 },
             Schedule::Linear { sigma_min: 1e-2 },
@@ -221,6 +300,9 @@ mod tests {
             Schedule::LinearVp {},
             Schedule::VariancePreserving { beta_min: 0.1, beta_max: 20.0 },
             Schedule::VarianceExploding { sigma_min: 0.01, sigma_max: 50.0 },
+            // Steps that no time below falls on, where second derivatives jump.
+            Schedule::DiscreteLinear { steps: 23, beta_first: 1e-3, beta_last: 0.4 },
+            Schedule::DiscreteCosine { steps: 23, offset: 0.008, largest_beta: 0.999 },
         ]
     }
 

@@ -30,7 +30,8 @@ pub enum TimeSampler {
         #[serde(default = "default_one")]
         deviation: f64,
     },
-    /// `u ~ Beta(a, b)`; Local Flow Matching uses `(1, 0.5)`, which leans towards the data.
+    /// `u ~ Beta(a, b)`. Local Flow Matching draws `Beta(1, 0.5)` in a time that runs from data to noise, which is
+    /// `(0.5, 1)` here and leans towards the noise.
     Beta {
         /// First parameter, positive; default 1.
         #[serde(default = "default_one")]
@@ -39,6 +40,18 @@ pub enum TimeSampler {
         #[serde(default = "default_one")]
         b: f64,
     },
+    /// One of the times `1 - k/K`, `k = 1, .., K`, each with the same chance: the steps of a discrete schedule.
+    ///
+    /// These are times of the path, not fractions of its interval.
+    Grid {
+        /// `K`, at least 2; default 1000.
+        #[serde(default = "default_steps")]
+        steps: usize,
+    },
+}
+
+fn default_steps() -> usize {
+    1000
 }
 
 fn default_one() -> f64 {
@@ -57,6 +70,10 @@ impl TimeSampler {
     #[must_use]
     pub fn sample(&self, n: usize, interval: Interval, noise: &mut Noise) -> Vec<f64> {
         let mut fractions: Vec<f64> = match *self {
+            TimeSampler::Grid { steps } => {
+                let time = |k: usize| (1.0 - k as f64 / steps as f64).clamp(interval.start, interval.end);
+                return (0..n).map(|_| time(noise.below(steps) + 1)).collect();
+            }
             TimeSampler::Uniform {} => (0..n).map(|_| noise.uniform()).collect(),
             TimeSampler::Stratified {} => {
                 let shift = noise.uniform();
@@ -75,7 +92,8 @@ impl TimeSampler {
 
     /// The density of the sampler at times inside `interval`, relative to the uniform density there.
     ///
-    /// Its mean over uniform times is 1. Zero or infinite at the ends for some settings.
+    /// Its mean over uniform times is 1. Zero or infinite at the ends for some settings. 1 for times on a grid, whose
+    /// means stand for integrals as sums over its cells.
     #[must_use]
     pub fn relative_density(&self, times: &[f64], interval: Interval) -> Vec<f64> {
         let fraction = |t: &f64| (t - interval.start) / interval.length();
@@ -95,6 +113,9 @@ impl TimeSampler {
         let positive = |x: f64| x > 0.0 && x.is_finite();
         match *self {
             TimeSampler::Uniform {} | TimeSampler::Stratified {} => Ok(()),
+            TimeSampler::Grid { steps } => {
+                require(steps >= 2, "steps of the grid of times", steps as f64, "at least 2")
+            }
             TimeSampler::LogitNormal { mean, deviation } => {
                 require(mean.is_finite(), "mean of the logit-normal times", mean, "finite")?;
                 let name = "deviation of the logit-normal times";
@@ -109,7 +130,7 @@ impl TimeSampler {
 
     fn density(&self, u: f64) -> f64 {
         match *self {
-            TimeSampler::Uniform {} | TimeSampler::Stratified {} => 1.0,
+            TimeSampler::Uniform {} | TimeSampler::Stratified {} | TimeSampler::Grid { .. } => 1.0,
             TimeSampler::LogitNormal { mean, deviation } => {
                 let z = ((u / (1.0 - u)).ln() - mean) / deviation;
                 let normaliser = deviation * std::f64::consts::TAU.sqrt() * u * (1.0 - u);
@@ -208,6 +229,24 @@ mod tests {
             let expected = (0.9_f64.powi(3) - 0.1_f64.powi(3)) / 3.0 / 0.8;
             assert!((mean - expected).abs() < 5e-3, "{sampler:?}: {mean} {expected}");
         }
+    }
+
+    /// χ² of `K` cells is below `K + 4√(2K)` but for one draw in ten thousand.
+    #[test]
+    fn a_grid_gives_each_of_its_times_the_same_chance() {
+        let (steps, n) = (40, 40_000);
+        let sampler = TimeSampler::Grid { steps };
+        let times = sampler.sample(n, Interval::new(0.0, 1.0 - 1e-5), &mut Noise::new(5));
+        let mut counts = vec![0.0; steps];
+        for t in &times {
+            let k = (1..=steps).find(|&k| *t == 1.0 - k as f64 / steps as f64);
+            counts[k.expect("a time of the grid") - 1] += 1.0;
+        }
+        let mean = n as f64 / steps as f64;
+        let chi: f64 = counts.iter().map(|count: &f64| (count - mean).powi(2) / mean).sum();
+        assert!(chi < 40.0 + 4.0 * 80_f64.sqrt(), "{chi}");
+        assert!(sampler.importance_weights(&times, Interval::UNIT).iter().all(|w| *w == 1.0));
+        assert!(TimeSampler::Grid { steps: 1 }.validate().is_err());
     }
 
     #[test]

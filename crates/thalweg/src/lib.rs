@@ -93,9 +93,9 @@ pub mod train {
         FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LocalConfig, LogDensities, Look, Measured,
         MeasuredCurve, ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress,
         Protocol, RECIPES, ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig,
-        SampleRequest, Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig,
-        TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, Weights, animation,
-        evaluate, find_recipe, read_recipe, write_report, write_scores,
+        SampleRequest, SamplerConfig, Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory,
+        TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, Weights,
+        animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
     };
 }
 
@@ -118,9 +118,10 @@ pub mod flow {
         LikelihoodProbes, LocalBlock, LocalInterpolant, LocalSchedule, LogLikelihood, LogitTransform,
         MaximumLikelihood, MixtureComponent, MixtureFlow, Pairing, PathConfig, PathSample, PenaltyScale,
         PixelScale, Preconditioned, Preconditioning, PredictedVelocity, Prediction, ProbeLaw, Probes,
-        Reconstructed, Reconstruction, Regularisation, Repeats, Schedule, Source, StochasticSampler,
-        TimeSampler, assignment_distance, ddim_step, debiased_distance, gaussian_log_density,
-        inference_errors, log_mean_exp, ornstein_uhlenbeck, plan_entropy, sample, steepness,
+        Reconstructed, Reconstruction, Regularisation, Repeats, Schedule, Source, StepVariance,
+        StochasticSampler, TimeSampler, assignment_distance, ddim_step, debiased_distance,
+        gaussian_log_density, inference_errors, log_mean_exp, ornstein_uhlenbeck, plan_entropy, sample,
+        steepness,
     };
 }
 

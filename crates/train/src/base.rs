@@ -12,6 +12,7 @@ use crate::error::TrainError;
 use crate::objective::ObjectiveConfig;
 use crate::parameters;
 use crate::recipe::Recipe;
+use crate::sampler::SamplerConfig;
 use crate::state::{self, flow_architecture};
 use crate::summary::DataSummary;
 use crate::trained::TrainedFlow;
@@ -63,7 +64,7 @@ pub fn read_recipe(document: Document) -> Result<ReadRecipe, TrainError> {
         return Ok(ReadRecipe { recipe, base });
     }
     let says = |key: &str| document.has(&["evaluate", key]);
-    let (solver, likelihood) = (says("solver"), says("likelihood_points"));
+    let (solver, likelihood, sampler) = (says("solver"), says("likelihood_points"), says("sampler"));
     let document = document.completed_by(&config, OF_STUDENTS);
     let mut recipe: Recipe = document.read()?;
     let taught = Recipe::read(&config)?;
@@ -72,6 +73,9 @@ pub fn read_recipe(document: Document) -> Result<ReadRecipe, TrainError> {
     }
     if !solver {
         recipe.evaluate.solver = DistillationConfig::step();
+    }
+    if !sampler {
+        recipe.evaluate.sampler = SamplerConfig::default();
     }
     if !likelihood {
         recipe.evaluate.likelihood_points = 0;

@@ -13,12 +13,13 @@ mod truth;
 use serde::{Deserialize, Serialize};
 use thalweg_data::{Condition, Dataset};
 use thalweg_metrics::{MetricsError, Score, mean_and_standard_error, normal_width};
-use thalweg_run::RunDir;
+use thalweg_run::{Invalid, RunDir};
 use thalweg_solve::Solver;
 
 use crate::error::TrainError;
 use crate::recipe::Recipe;
-use crate::trained::{ConditionRequest, Equation, SampleRequest, Samples, TrainedFlow};
+use crate::sampler::SamplerConfig;
+use crate::trained::{ConditionRequest, SampleRequest, Samples, TrainedFlow};
 pub use blocks::BlockScores;
 pub(crate) use likelihood::divergence;
 use truth::HeldOut;
@@ -33,6 +34,8 @@ pub struct EvaluateOptions {
     pub seed: u64,
     /// The solver of samples and paths, instead of the recipe's. Likelihoods keep theirs.
     pub solver: Option<Solver>,
+    /// By which equation to draw samples, instead of the recipe's.
+    pub sampler: Option<SamplerConfig>,
 }
 
 /// What an evaluation found, with the points it was found on.
@@ -46,6 +49,8 @@ pub struct Evaluation {
     pub seed: u64,
     /// The solver of samples and paths that was used.
     pub solver: Solver,
+    /// By which equation samples were drawn; paths are always those of the ordinary one.
+    pub sampler: SamplerConfig,
     /// The samples, under conditions drawn like those of the true points but independently of them; none if sampling
     /// failed.
     pub samples: Option<Samples>,
@@ -106,8 +111,8 @@ impl Truth {
 /// that size for the value and one for every pair.
 ///
 /// # Errors
-/// When the data are not those the flow was trained on, or cannot give a pair of points, and when not one score could be
-/// computed. What fails alone is a warning.
+/// When the data are not those the flow was trained on, or cannot give a pair of points, when samples of this flow cannot be
+/// drawn as asked for, and when not one score could be computed. What fails alone is a warning.
 pub fn evaluate(
     flow: &TrainedFlow,
     dataset: &Dataset,
@@ -121,12 +126,15 @@ pub fn evaluate(
     }
     let settings = &flow.recipe.evaluate;
     let solver = options.solver.clone().unwrap_or_else(|| settings.solver.clone());
+    let sampler = options.sampler.unwrap_or(settings.sampler);
+    let refused = |invalid: Invalid| TrainError::Request(format!("{}: {}", invalid.path, invalid.message));
+    sampler.validate(&flow.recipe).map_err(refused)?;
     let mut tally = Tally::default();
     let held_out = HeldOut::draw(dataset, settings.samples, options.seed)?;
     tally.warnings.extend(held_out.warning(settings.samples));
 
     let source = tally.keep("samples and paths", flow.source(held_out.rows(), options.seed));
-    let shared = Shared { dataset, held_out: &held_out, solver: &solver, seed: options.seed };
+    let shared = Shared { dataset, held_out: &held_out, solver: &solver, sampler, seed: options.seed };
     let mut samples = None;
     if let Some(source) = &source {
         samples = shared.samples(&mut tally, flow, source);
@@ -161,7 +169,18 @@ pub fn evaluate(
     if scores.is_empty() {
         return Err(TrainError::solve("the evaluation", format!("not one score; {}", warnings.join("; "))));
     }
-    Ok(Evaluation { scores, warnings, seed: options.seed, solver, samples, truth, blocks, base, flow_alone })
+    Ok(Evaluation {
+        scores,
+        warnings,
+        seed: options.seed,
+        solver,
+        sampler,
+        samples,
+        truth,
+        blocks,
+        base,
+        flow_alone,
+    })
 }
 
 /// What all flows of one evaluation have in common.
@@ -169,6 +188,7 @@ struct Shared<'a> {
     dataset: &'a Dataset,
     held_out: &'a HeldOut,
     solver: &'a Solver,
+    sampler: SamplerConfig,
     seed: u64,
 }
 
@@ -181,7 +201,7 @@ impl Shared<'_> {
             seed: self.seed,
             condition: ConditionRequest::Given(conditions.clone()),
             guidance: flow.recipe.evaluate.guidance,
-            equation: Equation::Flow(self.solver.clone()),
+            equation: self.sampler.equation(self.solver),
         };
         let samples = tally.keep("samples", flow.sample_from(source, conditions, &request))?;
         distances::score(tally, &samples, self.held_out, flow, self.dataset, self.seed);
@@ -190,9 +210,16 @@ impl Shared<'_> {
 
     /// Scores paths and their cost.
     fn motion(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64], samples: Option<&Samples>) {
+        let before = tally.scores.len();
         motion::score(tally, flow, self.dataset, source, self.held_out, self.solver);
+        if !self.sampler.is_flow() {
+            for score in &mut tally.scores[before..] {
+                score.protocol += "; paths are those of the ordinary equation, samples are not drawn by it";
+            }
+        }
         if let Some(samples) = samples {
-            tally.scores.push(evaluations(samples, self.solver, &flow.recipe));
+            let words = self.sampler.words(self.solver);
+            tally.scores.push(evaluations(samples, &words, &flow.recipe));
         }
     }
 }
@@ -234,6 +261,9 @@ pub struct Protocol {
     pub truth: String,
     /// The solver of samples and paths.
     pub solver: Solver,
+    /// By which equation samples were drawn, if not by the ordinary one.
+    #[serde(default, skip_serializing_if = "SamplerConfig::is_flow")]
+    pub sampler: SamplerConfig,
     /// The solver of likelihoods.
     pub likelihood_solver: Solver,
     /// Strength of classifier-free guidance of the samples.
@@ -255,6 +285,7 @@ pub fn write_scores(run: &RunDir, flow: &TrainedFlow, evaluation: &Evaluation) -
         samples: evaluation.truth.rows(),
         truth: evaluation.truth.origin.to_string(),
         solver: evaluation.solver.clone(),
+        sampler: evaluation.sampler,
         likelihood_solver: settings.likelihood_solver.clone(),
         guidance: settings.guidance,
         data_fingerprint: flow.summary.fingerprint.clone(),
@@ -311,12 +342,11 @@ fn normal_interval(value: f64, standard_error: f64) -> [f64; 2] {
     [value - half, value + half]
 }
 
-fn evaluations(samples: &Samples, solver: &Solver, recipe: &Recipe) -> Score {
+fn evaluations(samples: &Samples, words: &str, recipe: &Recipe) -> Score {
     let guidance = recipe.evaluate.guidance;
     let mut protocol = format!(
-        "mean evaluations of the network for one of {} samples, rejected steps included; {}",
+        "mean evaluations of the network for one of {} samples, rejected steps included; {words}",
         samples.points.len() / samples.dim,
-        words(solver),
     );
     if recipe.is_chain() {
         protocol += &format!(" in each of {} networks", recipe.parts());

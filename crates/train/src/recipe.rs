@@ -20,6 +20,7 @@ use crate::learning_rate::LearningRate;
 use crate::objective::ObjectiveConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::residual::ResidualConfig;
+use crate::sampler::SamplerConfig;
 
 /// A complete description of a run. Serialised, it has every default written out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -148,7 +149,9 @@ impl Default for TrainConfig {
 pub struct EvaluateConfig {
     /// Samples compared with as many held-out points (fewer where a table has fewer).
     pub samples: usize,
-    /// The solver of samples.
+    /// By which equation samples are drawn.
+    pub sampler: SamplerConfig,
+    /// The solver of samples that are drawn by the flow, and of paths.
     pub solver: Solver,
     /// Distances between samples and held-out points.
     pub metrics: Vec<TwoSample>,
@@ -168,6 +171,7 @@ impl Default for EvaluateConfig {
     fn default() -> Self {
         Self {
             samples: 2_000,
+            sampler: SamplerConfig::default(),
             solver: Solver::default(),
             metrics: vec![TwoSample::W2, TwoSample::SlicedW2, TwoSample::Mmd2, TwoSample::Energy],
             likelihood_points: 2_000,
@@ -225,6 +229,7 @@ impl Recipe {
             return Err(Invalid::new("model.condition_dropout", message));
         }
         self.validate_grids()?;
+        self.evaluate.sampler.validate(self)?;
         self.evaluate.validate()
     }
 
@@ -263,6 +268,7 @@ impl Recipe {
         };
         flow.path.validate().map_err(in_section("path"))?;
         flow.time.validate().map_err(in_section("time"))?;
+        self.validate_time_grid()?;
         let source = match self.data.source {
             SourceConfig::Gaussian {} => Source::Gaussian { deviation: flow.path.source_deviation() },
             SourceConfig::Set { .. } => Source::Other,
@@ -289,6 +295,20 @@ impl Recipe {
             return Err(Invalid::new("flow.times_per_pair", message));
         }
         flow.objective.validate(self)
+    }
+
+    /// A grid of times must be that of the path's own steps.
+    fn validate_time_grid(&self) -> Result<(), Invalid> {
+        let TimeSampler::Grid { steps } = self.flow.time else { return Ok(()) };
+        let refuse = |message: String| Err(Invalid::new("flow.time", message));
+        match self.schedule().and_then(|schedule| schedule.chain_length()) {
+            Some(length) if length == steps => Ok(()),
+            Some(length) => refuse(format!("a grid of {steps} steps is not that of the path, which has {length}")),
+            None => refuse(
+                "a grid holds the steps of a discrete schedule, and this path has none; take { kind = \"uniform\" }"
+                    .to_string(),
+            ),
+        }
     }
 
     /// The one-sided schedule that the path is, where it is one: which is what scores and predictions other than the velocity

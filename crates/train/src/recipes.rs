@@ -35,6 +35,7 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "vp",
     "ve",
     "ddpm",
+    "ddim",
     "sb-cfm",
     "stochastic-interpolant",
     "cnf",

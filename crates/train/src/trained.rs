@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use thalweg_data::{Condition, Dataset, SourceConfig};
 use thalweg_flow::{
-    AncestralSampler, Divergence, Likelihood, LogLikelihood, Schedule, StochasticSampler, sample,
+    AncestralSampler, Divergence, Likelihood, LogLikelihood, Schedule, StepVariance, StochasticSampler,
+    sample,
 };
 use thalweg_nets::{ConditionSpec, Mlp, Residual};
 use thalweg_noise::Noise;
@@ -75,6 +76,10 @@ pub enum Equation {
         freshness: f64,
         /// How many.
         steps: usize,
+        /// How much fresh noise there is.
+        variance: StepVariance,
+        /// The largest coordinate of predicted data, in model units, if there is one.
+        clip: Option<f64>,
     },
 }
 
@@ -328,10 +333,10 @@ impl TrainedFlow {
                         .sample(&field, x0, &mut noise)
                         .map_err(|error| TrainError::solve("stochastic sampling", error))?
                 }
-                Equation::Ancestral { freshness, steps } => {
+                &Equation::Ancestral { freshness, steps, variance, clip } => {
                     let field = alone();
-                    let (schedule, freshness, steps) = (self.schedule()?, *freshness, *steps);
-                    let sampler = AncestralSampler { schedule, freshness, steps };
+                    let schedule = self.schedule()?;
+                    let sampler = AncestralSampler { schedule, freshness, steps, variance, clip };
                     sampler.validate()?;
                     evaluations += (rows.len() * steps * field.passes()) as f64;
                     let end = sampler.sample(&field, x0, &mut noise);

@@ -250,6 +250,14 @@ fn what_students_cannot_do_is_said() {
         flow.sample(&request).unwrap_err().to_string()
     };
     assert!(asked(Equation::Flow(Solver::default())).contains("leave the solver out"));
-    assert!(asked(Equation::Ancestral { freshness: 1.0, steps: 3 }).contains("leave them out"));
+    assert!(
+        asked(Equation::Ancestral {
+            freshness: 1.0,
+            steps: 3,
+            variance: thalweg_flow::StepVariance::default(),
+            clip: None
+        })
+        .contains("leave them out")
+    );
     assert!(asked(Equation::Stochastic { strength: 1.0, steps: 3 }).contains("leave them out"));
 }

@@ -286,7 +286,8 @@ fn pictures_and_commands_say_what_differs_from_the_scores() {
         "evaluate.guidance=1.5",
     ];
     let begun = Begun::new(MOONS, &[&SMALL[..], &conditional].concat());
-    let options = EvaluateOptions { seed: 3, solver: Some(Solver::fixed(Method::Heun, 6)) };
+    let options =
+        EvaluateOptions { seed: 3, solver: Some(Solver::fixed(Method::Heun, 6)), ..Default::default() };
     let evaluation = evaluate(&begun.flow(), &begun.session.dataset, &options).unwrap();
     let html = begun.report(&evaluation);
     // Animation, trajectories, densities, velocities.
@@ -381,7 +382,7 @@ fn a_failing_solver_loses_only_what_needs_it() {
     let flow = begun.flow();
     // Two steps are not enough at a tolerance of 1e-12.
     let hopeless = Solver { max_steps: 2, ..Solver::adaptive(Method::Dopri5, 1e-12) };
-    let options = EvaluateOptions { seed: 0, solver: Some(hopeless.clone()) };
+    let options = EvaluateOptions { solver: Some(hopeless.clone()), ..Default::default() };
     let evaluation = evaluate(&flow, &begun.session.dataset, &options).unwrap();
     assert_eq!(names(&evaluation), ["nll", "log-density-error"]);
     assert!(evaluation.warnings.iter().any(|warning| warning.starts_with("no samples: sampling failed")));

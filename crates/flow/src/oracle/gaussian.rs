@@ -84,6 +84,7 @@ mod tests {
             Schedule::LinearVp {},
             Schedule::VariancePreserving { beta_min: 0.1, beta_max: 20.0 },
             Schedule::VarianceExploding { sigma_min: 0.1, sigma_max: 5.0 },
+            Schedule::DiscreteLinear { steps: 23, beta_first: 1e-3, beta_last: 0.4 },
         ] {
             let flow =
                 GaussianFlow::new(schedule, &[1.0, -2.0], &COVARIANCE, &Placement::cpu_double()).unwrap();

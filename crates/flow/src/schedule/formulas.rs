@@ -2,6 +2,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
+use super::chain::Chain;
 use super::{Coefficients, Schedule};
 use crate::Interval;
 use crate::number::Number;
@@ -56,17 +57,11 @@ impl Schedule {
                 let rise = beta_max - beta_min;
                 let beta = s.clone().scale(rise).shift(beta_min);
                 let total = s.clone() * s.scale(0.5 * rise).shift(beta_min);
-                let alpha = total.clone().scale(-0.5).exp();
-                // 1 - exp(-T) = tanh(T/2) (1 + exp(-T)) keeps all digits for small T.
-                let variance = total.scale(0.5).tanh() * alpha.clone().square().shift(1.0);
-                let sigma = variance.sqrt();
-                let alpha_dot = beta.scale(0.5) * alpha.clone();
-                Coefficients {
-                    sigma_dot: -(alpha_dot.clone() * alpha.clone() / sigma.clone()),
-                    alpha_dot,
-                    alpha,
-                    sigma,
-                }
+                diffusion(total, beta)
+            }
+            Schedule::DiscreteLinear { .. } | Schedule::DiscreteCosine { .. } => {
+                let total = self.chain().at(t);
+                diffusion(total.value, total.rate)
             }
             Schedule::VarianceExploding { sigma_min, sigma_max } => {
                 let rate = (sigma_max / sigma_min).ln();
@@ -98,13 +93,14 @@ impl Schedule {
             }
             Schedule::LinearVp {} => (zero, -self.coefficients(t).sigma.powf(-3.0)),
             Schedule::VariancePreserving { beta_min, beta_max } => {
-                let c = self.coefficients(t.clone());
                 let rise = beta_max - beta_min;
-                let beta = t.complement().scale(rise).shift(beta_min);
-                let alpha_ddot = c.alpha.clone() * beta.square().scale(0.25).shift(-0.5 * rise);
-                // α² + σ² = 1, differentiated twice.
-                let squares = c.alpha_dot.square() + c.sigma_dot.square() + c.alpha * alpha_ddot.clone();
-                (alpha_ddot, -(squares / c.sigma))
+                let beta = t.clone().complement().scale(rise).shift(beta_min);
+                let bend = t.constant(rise);
+                diffusion_accelerations(self.coefficients(t), beta, bend)
+            }
+            Schedule::DiscreteLinear { .. } | Schedule::DiscreteCosine { .. } => {
+                let total = self.chain().at(t.clone());
+                diffusion_accelerations(self.coefficients(t), total.rate, total.bend)
             }
             Schedule::VarianceExploding { sigma_min, sigma_max } => {
                 let rate = (sigma_max / sigma_min).ln();
@@ -129,6 +125,10 @@ impl Schedule {
                 let root = total.clone().scale(2.0 * rise).shift(beta_min * beta_min).sqrt();
                 (total.scale(2.0) / root.shift(beta_min)).complement()
             }
+            // exp(T) = 1/α² = 1 + (σ/α)².
+            Schedule::DiscreteLinear { .. } | Schedule::DiscreteCosine { .. } => {
+                self.chain().time_of((s / a).square().ln_1p())
+            }
             Schedule::VarianceExploding { sigma_min, sigma_max } => {
                 let rate = (sigma_max / sigma_min).ln();
                 (s / a).scale(1.0 / sigma_min).ln().scale(1.0 / rate).limit(0.0, 1.0).complement()
@@ -137,4 +137,30 @@ impl Schedule {
         let Interval { start, end } = self.interval();
         t.limit(start, end)
     }
+
+    /// The chain of a discrete schedule.
+    fn chain(&self) -> std::rc::Rc<Chain> {
+        match Chain::of(self) {
+            Some(chain) => chain,
+            None => unreachable!("only discrete schedules have a chain"),
+        }
+    }
+}
+
+/// `α = exp(-T/2)`, `σ² = 1 - α²`, from `T` and its rate `β` in the time to the data.
+fn diffusion<T: Number>(total: T, beta: T) -> Coefficients<T> {
+    let alpha = total.clone().scale(-0.5).exp();
+    // 1 - exp(-T) = tanh(T/2) (1 + exp(-T)) keeps all digits for small T.
+    let variance = total.scale(0.5).tanh() * alpha.clone().square().shift(1.0);
+    let sigma = variance.sqrt();
+    let alpha_dot = beta.scale(0.5) * alpha.clone();
+    Coefficients { sigma_dot: -(alpha_dot.clone() * alpha.clone() / sigma.clone()), alpha_dot, alpha, sigma }
+}
+
+/// `(α̈, σ̈)` of a diffusion, from `β` and its slope in the time to the data.
+fn diffusion_accelerations<T: Number>(c: Coefficients<T>, beta: T, bend: T) -> (T, T) {
+    let alpha_ddot = c.alpha.clone() * (beta.square().scale(0.25) - bend.scale(0.5));
+    // α² + σ² = 1, differentiated twice.
+    let squares = c.alpha_dot.square() + c.sigma_dot.square() + c.alpha * alpha_ddot.clone();
+    (alpha_ddot, -(squares / c.sigma))
 }

@@ -6,7 +6,7 @@ use thalweg_run::{Document, RunDir, to_toml};
 use thalweg_solve::{Solver, Steps};
 
 use super::Subject;
-use crate::evaluate::words;
+use crate::evaluate::{Evaluation, words};
 use crate::recipe::Recipe;
 use crate::recipes::find_recipe;
 
@@ -24,7 +24,7 @@ pub(super) fn section(subject: &Subject, run: &RunDir) -> Section {
     let mut text = format!(
         "{advice} Two trainings of one recipe on one machine give the same bits; other machines may round otherwise."
     );
-    let solver = solver_flags(&evaluation.solver, &recipe.evaluate.solver).unwrap_or_else(|| {
+    let solver = equation_flags(evaluation, recipe).unwrap_or_else(|| {
         text += &format!(
             " The scores were found with a solver that no flag can name: {}.",
             words(&evaluation.solver)
@@ -44,11 +44,25 @@ pub(super) fn section(subject: &Subject, run: &RunDir) -> Section {
         .with(Item::key_values([
             ("seed of the training", recipe.seed.to_string()),
             ("seed of the scores", seed.to_string()),
-            ("solver of samples", words(&evaluation.solver)),
+            ("solver of samples", evaluation.sampler.words(&evaluation.solver)),
             ("solver of likelihoods", words(&recipe.evaluate.likelihood_solver)),
             ("fingerprint of the data", subject.flow.summary.fingerprint.clone()),
         ]))
         .with(Item::code("toml", to_toml(recipe)))
+}
+
+/// The flags that turn the recipe's equation and solver into those that were used.
+fn equation_flags(evaluation: &Evaluation, recipe: &Recipe) -> Option<String> {
+    let (used, of_recipe) = (&evaluation.solver, &recipe.evaluate.solver);
+    let sampler = evaluation.sampler;
+    match (sampler.is_flow(), recipe.evaluate.sampler.is_flow()) {
+        (true, true) => solver_flags(used, of_recipe),
+        // Any flag of a solver asks for the flow.
+        (true, false) => all_solver_flags(used),
+        (false, _) if used != of_recipe => None,
+        (false, _) if sampler == recipe.evaluate.sampler => Some(String::new()),
+        (false, _) => Some(sampler.flags()),
+    }
 }
 
 /// The flags that turn the recipe's solver into the one that was used: none where they are the same, nothing where the
@@ -57,6 +71,10 @@ fn solver_flags(used: &Solver, of_recipe: &Solver) -> Option<String> {
     if used == of_recipe {
         return Some(String::new());
     }
+    all_solver_flags(used)
+}
+
+fn all_solver_flags(used: &Solver) -> Option<String> {
     let method = format!(" --solver {}", used.method);
     match &used.steps {
         Steps::Fixed(steps) => Some(format!("{method} --steps {steps}")),
