@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use thalweg_data::{
-    Array, Condition, DataError, Npz, Table, read_csv, read_npy, write_csv, write_npy, write_npz,
+    Archive, Array, Condition, DataError, Table, read_csv, read_npy, write_csv, write_npy, write_npz,
 };
 use thalweg_flow::{Divergence, ProbeLaw};
 use thalweg_metrics::mean_and_standard_error;
@@ -88,11 +88,11 @@ fn read_labels(name: &str, data: &Path, rows: usize) -> Result<Vec<usize>, Failu
     };
     let (array, place) = if is(Path::new(name), &["npy", "csv"]) {
         (read_array(Path::new(name), None)?, name.to_string())
-    } else if is(data, &["npz"]) {
+    } else if is(data, &["npz", "h5", "hdf5"]) {
         (read_array(data, Some(name))?, format!("{}, member `{name}`", data.display()))
     } else {
         let message = format!(
-            "--labels {name} is neither a .npy or .csv file nor a member: {} is no .npz archive",
+            "--labels {name} is neither a .npy or .csv file nor a member: {} is no archive",
             data.display()
         );
         return Err(Failure::request(message));
@@ -143,15 +143,16 @@ fn read_array(path: &Path, member: Option<&str>) -> Result<Array, Failure> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let without_member = |array: Result<Array, DataError>| match member {
         None => Ok(array?),
-        Some(_) => {
-            Err(Failure::request(format!("--member is for .npz files, but {} is none", path.display())))
-        }
+        Some(_) => Err(Failure::request(format!(
+            "--member is for .npz and .hdf5 files, but {} is none",
+            path.display()
+        ))),
     };
     match extension.to_ascii_lowercase().as_str() {
         "npy" => without_member(read_npy(path)),
         "csv" => without_member(read_csv(path).map(|table| table.array)),
-        "npz" => {
-            let mut archive = Npz::open(path)?;
+        "npz" | "h5" | "hdf5" => {
+            let mut archive = Archive::open(path)?;
             let names: Vec<String> = archive.names().iter().map(ToString::to_string).collect();
             let name = match (member, names.as_slice()) {
                 (Some(member), _) => member,
@@ -171,7 +172,8 @@ fn read_array(path: &Path, member: Option<&str>) -> Result<Array, Failure> {
             Ok(archive.array(name)?)
         }
         _ => {
-            let message = format!("cannot read {}: the data must be .npy, .npz or .csv", path.display());
+            let message =
+                format!("cannot read {}: the data must be .npy, .npz, .hdf5 or .csv", path.display());
             Err(Failure::request(message))
         }
     }

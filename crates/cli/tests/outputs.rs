@@ -198,7 +198,7 @@ fn a_likelihood_is_that_of_a_class() {
         thalweg(here, &format!("likelihood run points.npy --labels {labels}")).refused(parts);
     };
     refused("nowhere.npy", &["nowhere.npy"]);
-    refused("label", &["--labels label", "points.npy is no .npz archive"]);
+    refused("label", &["--labels label", "points.npy is no archive"]);
     write("short.npy", vec![5], &labels[..5]);
     refused("short.npy", &["short.npy", "[5]", "6 points"]);
     write("wide.npy", vec![1, 6], &labels);

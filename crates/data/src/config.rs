@@ -25,13 +25,23 @@ pub struct DataConfig {
     /// Whether points, and condition columns, are shifted and scaled to mean 0 and deviation 1.
     #[serde(default)]
     pub standardise: bool,
-    /// Quantum of rounded table values: uniform noise on `[0, quantum)` is added to every coordinate, afresh in every
-    /// batch, so that a density exists.
+    /// Quantum of rounded table values: uniform noise on `[0, quantum)` is added, afresh in every batch, so that a
+    /// density exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dequantise: Option<f64>,
+    pub dequantise: Option<Dequantise>,
     /// Which rows of a table are held out.
     #[serde(default)]
     pub split: SplitConfig,
+}
+
+/// To what the values of a table were rounded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a number, or a list with a number for each column")]
+pub enum Dequantise {
+    /// All columns to the same.
+    Every(f64),
+    /// Each of the modelled columns to its own, in their order; 0 where there was no rounding.
+    Columns(Vec<f64>),
 }
 
 /// The distribution at `t = 0`.
@@ -99,7 +109,29 @@ pub enum SplitConfig {
         #[serde(default)]
         seed: u64,
     },
-    /// Arrays of row numbers from 0, or of booleans with one entry per row, in an `.npz` archive.
+    /// The last rows, as they lie in the file: first the test is cut off, then validation from what is left.
+    Tail {
+        /// Share for validation of the rows that are not for the test, rounded down to whole rows.
+        #[serde(default = "tenth")]
+        validation: f64,
+        /// Share for the test, rounded down to whole rows.
+        #[serde(default = "tenth")]
+        test: f64,
+        /// Seed with which numpy's `RandomState(seed).shuffle` changes the order of the rows before; for published
+        /// splits that were made so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shuffle: Option<u32>,
+    },
+    /// Arrays beside the target's own, which has the rows for training, in the same archive.
+    Arrays {
+        /// Member with the points for validation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        validation: Option<String>,
+        /// Member with the points for the test.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test: Option<String>,
+    },
+    /// Arrays of row numbers from 0, or of booleans with one entry per row, in an archive.
     Members {
         /// The archive; the target's own when not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,20 +188,21 @@ impl DataConfig {
                 "applies to tables (`kind = \"file\"`) only; the target has no rows: remove it",
             ))
         };
-        match self.dequantise {
+        match &self.dequantise {
             Some(_) if !is_table => return only_for_tables("dequantise"),
-            Some(quantum) if !(quantum > 0.0 && quantum.is_finite()) => {
-                return Err(DataError::config(
-                    "dequantise",
-                    format!("must be positive and finite, not {quantum}"),
-                ));
-            }
-            _ => {}
+            Some(quanta) => quanta.validate()?,
+            None => {}
         }
         if !is_table && !matches!(self.split, SplitConfig::None {}) {
             return only_for_tables("split");
         }
         self.validate_condition(is_table)?;
+        if let (SplitConfig::Arrays { .. }, ConditionConfig::Label { member: Some(_), .. }) =
+            (&self.split, &self.condition)
+        {
+            let reason = "held-out arrays have no labels in a member of their own; use `column`";
+            return Err(DataError::config("condition.member", reason));
+        }
         self.split.validate()
     }
 
@@ -201,19 +234,58 @@ impl DataConfig {
     }
 }
 
+impl Dequantise {
+    fn validate(&self) -> Result<(), DataError> {
+        let bad = |quantum: f64, rule: &str| {
+            Err(DataError::config("dequantise", format!("must be {rule} and finite, not {quantum}")))
+        };
+        match self {
+            Self::Every(quantum) if !(*quantum > 0.0 && quantum.is_finite()) => bad(*quantum, "positive"),
+            Self::Every(_) => Ok(()),
+            Self::Columns(quanta) => {
+                if let Some(&quantum) =
+                    quanta.iter().find(|quantum| !(**quantum >= 0.0 && quantum.is_finite()))
+                {
+                    return bad(quantum, "at least 0 in every column");
+                }
+                if quanta.iter().all(|&quantum| quantum == 0.0) {
+                    return Err(DataError::config("dequantise", "is 0 in every column: remove it"));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The quantum of each of `dim` columns.
+    pub(crate) fn of_columns(&self, dim: usize) -> Result<Vec<f64>, DataError> {
+        match self {
+            Self::Every(quantum) => Ok(vec![*quantum; dim]),
+            Self::Columns(quanta) if quanta.len() == dim => Ok(quanta.clone()),
+            Self::Columns(quanta) => {
+                let reason =
+                    format!("lists {} numbers, but the number of modelled columns is {dim}", quanta.len());
+                Err(DataError::config("dequantise", reason))
+            }
+        }
+    }
+}
+
 impl SplitConfig {
     fn validate(&self) -> Result<(), DataError> {
         match self {
             Self::None {} => Ok(()),
-            Self::Fractions { validation, test, .. } => {
-                for (field, share) in [("split.validation", *validation), ("split.test", *test)] {
-                    if !(0.0..1.0).contains(&share) {
-                        return Err(DataError::config(
-                            field,
-                            format!("must be at least 0 and below 1, not {share}"),
-                        ));
-                    }
+            Self::Tail { validation, test, .. } => shares(*validation, *test),
+            Self::Arrays { validation, test } => {
+                if validation.is_none() && test.is_none() {
+                    return Err(DataError::config("split", "name a member for `validation` or `test`"));
                 }
+                if validation == test {
+                    return Err(DataError::config("split", "validation and test are the same array"));
+                }
+                Ok(())
+            }
+            Self::Fractions { validation, test, .. } => {
+                shares(*validation, *test)?;
                 if validation + test >= 1.0 {
                     let reason =
                         format!("validation {validation} and test {test} leave no rows for training");
@@ -232,4 +304,14 @@ impl SplitConfig {
             }
         }
     }
+}
+
+/// Fails unless both are shares that leave something.
+fn shares(validation: f64, test: f64) -> Result<(), DataError> {
+    for (field, share) in [("split.validation", validation), ("split.test", test)] {
+        if !(0.0..1.0).contains(&share) {
+            return Err(DataError::config(field, format!("must be at least 0 and below 1, not {share}")));
+        }
+    }
+    Ok(())
 }

@@ -28,7 +28,8 @@ pub struct Dataset {
     target: Population,
     source: Option<Population>,
     kind: ConditionKind,
-    dequantise: Option<f64>,
+    /// To what each column was rounded.
+    quanta: Option<Vec<f64>>,
     normaliser: Normaliser,
     condition_normaliser: Option<Normaliser>,
     fingerprint: String,
@@ -57,21 +58,15 @@ impl Dataset {
             return Err(DataError::config("source.set", reason));
         }
         let kind = target.condition_kind(&config.condition)?;
+        let dequantise = config.dequantise.as_ref();
+        let quanta = dequantise.map(|quanta| quanta.of_columns(target.dim())).transpose()?;
         let (normaliser, condition_normaliser) = if config.standardise {
-            target.fit(config.dequantise, seed)
+            target.fit(quanta.as_deref(), seed)
         } else {
             (Normaliser::identity(target.dim()), None)
         };
         let fingerprint = fingerprint(config, &target, source.as_ref())?;
-        Ok(Self {
-            target,
-            source,
-            kind,
-            dequantise: config.dequantise,
-            normaliser,
-            condition_normaliser,
-            fingerprint,
-        })
+        Ok(Self { target, source, kind, quanta, normaliser, condition_normaliser, fingerprint })
     }
 
     /// A data set of these points, which are made from those of this one and are in model units, as all of them are
@@ -104,7 +99,7 @@ impl Dataset {
             target: Population::Table { table: Box::new(table), epochs: Epochs::default() },
             source: None,
             kind: self.kind,
-            dequantise: None,
+            quanta: None,
             normaliser: Normaliser::identity(dim),
             condition_normaliser: None,
             fingerprint: self.fingerprint.clone(),
@@ -277,8 +272,10 @@ impl Dataset {
 
     /// Adds the noise of dequantisation and goes over to model units.
     fn finish(&self, batch: &mut Batch, noise: &mut Noise) {
-        if let Some(quantum) = self.dequantise {
-            batch.points.iter_mut().for_each(|value| *value += quantum * noise.uniform());
+        if let Some(quanta) = &self.quanta {
+            for (value, quantum) in batch.points.iter_mut().zip(quanta.iter().cycle()) {
+                *value += quantum * noise.uniform();
+            }
         }
         self.normaliser.apply(&mut batch.points);
         if let (Some(normaliser), Condition::Vectors { values, .. }) =

@@ -15,7 +15,7 @@
 //! # Ok::<(), thalweg_data::DataError>(())
 //! ```
 //!
-//! Files are read by [`read_npy`], [`Npz`] and [`read_csv`], written by [`write_npy`], [`write_npz`] and
+//! Files are read by [`read_npy`], [`Npz`], [`Hdf5`] and [`read_csv`], written by [`write_npy`], [`write_npz`] and
 //! [`write_csv`], and summarised by [`inspect`]. Every message about a file says where in it the trouble is.
 
 mod array;
@@ -24,6 +24,7 @@ mod config;
 mod dataset;
 mod error;
 mod normaliser;
+mod numpy_order;
 mod population;
 mod read;
 mod sets;
@@ -33,11 +34,13 @@ mod write;
 
 pub use array::{Array, DType};
 pub use batch::{Batch, Condition, ConditionKind};
-pub use config::{ConditionConfig, DataConfig, SourceConfig, SplitConfig};
+pub use config::{ConditionConfig, DataConfig, Dequantise, SourceConfig, SplitConfig};
 pub use dataset::{DEFAULT_HELD_OUT, Dataset};
 pub use error::{DataError, Place};
 pub use normaliser::Normaliser;
+pub use read::archive::Archive;
 pub use read::csv::{Table, parse_csv, read_csv};
+pub use read::hdf5::Hdf5;
 pub use read::inspect::{ArraySummary, Summary, inspect};
 pub use read::npy::{parse_npy, read_npy};
 pub use read::npz::Npz;

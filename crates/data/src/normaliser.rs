@@ -48,18 +48,24 @@ impl Normaliser {
         Self { mean, deviation, constant_columns }
     }
 
-    /// The map for the same rows with independent noise added, uniform on `[0, quantum)`: such noise has mean q/2 and
-    /// variance q²/12, and no column stays constant.
+    /// The map for the same rows with independent noise added, uniform on `[0, quantum)` of each column: such noise has
+    /// mean q/2 and variance q²/12, and no column with a quantum above zero stays constant.
+    ///
+    /// # Panics
+    /// When there is not one quantum for each column.
     #[must_use]
-    pub fn with_uniform_noise(&self, quantum: f64) -> Self {
-        let spread = |column: usize| {
-            let own = if self.constant_columns.contains(&column) { 0.0 } else { self.deviation[column] };
-            own.hypot(quantum / 12_f64.sqrt())
+    pub fn with_uniform_noise(&self, quanta: &[f64]) -> Self {
+        assert_eq!(quanta.len(), self.dim(), "a quantum for each column");
+        let is_constant = |column: usize| quanta[column] == 0.0 && self.constant_columns.contains(&column);
+        let spread = |column: usize| match self.constant_columns.contains(&column) {
+            _ if is_constant(column) => self.deviation[column],
+            true => quanta[column] / 12_f64.sqrt(),
+            false => self.deviation[column].hypot(quanta[column] / 12_f64.sqrt()),
         };
         Self {
-            mean: self.mean.iter().map(|mean| mean + quantum / 2.0).collect(),
+            mean: self.mean.iter().zip(quanta).map(|(mean, quantum)| mean + quantum / 2.0).collect(),
             deviation: (0..self.dim()).map(spread).collect(),
-            constant_columns: Vec::new(),
+            constant_columns: (0..self.dim()).filter(|&column| is_constant(column)).collect(),
         }
     }
 

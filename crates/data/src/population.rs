@@ -111,7 +111,7 @@ impl Population {
     }
 
     /// The normaliser of points, and that of condition vectors where there are any.
-    pub(crate) fn fit(&self, dequantise: Option<f64>, seed: u64) -> (Normaliser, Option<Normaliser>) {
+    pub(crate) fn fit(&self, quanta: Option<&[f64]>, seed: u64) -> (Normaliser, Option<Normaliser>) {
         match self {
             Self::Sampler(sampler) => {
                 let mut noise = Noise::at(seed, "data-normaliser", 0);
@@ -121,8 +121,8 @@ impl Population {
             Self::Table { table, .. } => {
                 let train = &table.rows.train;
                 let mut points = Normaliser::fit(train.iter().map(|&row| table.point(row)), table.dim);
-                if let Some(quantum) = dequantise {
-                    points = points.with_uniform_noise(quantum);
+                if let Some(quanta) = quanta {
+                    points = points.with_uniform_noise(quanta);
                 }
                 let conditions = match &table.condition {
                     Condition::Vectors { dim, values } => {

@@ -1,7 +1,10 @@
 //! Readers. They look at a file's size before they believe its header, so a lie costs no memory, and they execute
 //! nothing that a file brings.
 
+pub(crate) mod archive;
 pub(crate) mod csv;
+mod element;
+pub(crate) mod hdf5;
 pub(crate) mod inspect;
 mod literal;
 pub(crate) mod npy;

@@ -7,7 +7,8 @@ use thalweg_noise::Noise;
 use crate::array::{Array, DType};
 use crate::config::SplitConfig;
 use crate::error::{DataError, Place};
-use crate::read::npz::Npz;
+use crate::numpy_order::shuffled;
+use crate::read::archive::Archive;
 
 /// Held-out data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,17 +57,36 @@ impl Rows {
                     train: of(tests + validations..rows),
                 }
             }
+            SplitConfig::Tail { validation, test, shuffle } => {
+                let mut order = match shuffle {
+                    Some(seed) => shuffled(rows, *seed),
+                    None => (0..rows).collect(),
+                };
+                // Rounded down, as Python's `int` does.
+                let mut last = |share: f64| {
+                    let mut cut = order.split_off(order.len() - (share * order.len() as f64) as usize);
+                    cut.sort_unstable();
+                    cut
+                };
+                let (test, validation) = (last(*test), last(*validation));
+                order.sort_unstable();
+                Self { train: order, validation, test }
+            }
+            SplitConfig::Arrays { .. } => {
+                panic!("arrays are divided where they are read, not by the numbers of their rows")
+            }
             SplitConfig::Members { path, train, validation, test } => {
                 let path = match path {
                     Some(path) => base.join(path),
                     None if table.member.is_some() => table.path.clone(),
                     None => {
-                        let reason =
-                            format!("{table} is no archive; name the .npz file with the row numbers");
+                        let reason = format!(
+                            "{table} is no archive; name the .npz or .hdf5 file with the row numbers"
+                        );
                         return Err(DataError::config("split.path", reason));
                     }
                 };
-                let mut archive = Npz::open(&path)?;
+                let mut archive = Archive::open(&path)?;
                 let mut owner = vec![None; rows];
                 let mut claim = |member: &Option<String>, split: &'static str| match member {
                     Some(member) => {

@@ -6,10 +6,10 @@ use crate::array::Array;
 use crate::batch::{Condition, ConditionKind};
 use crate::config::{ConditionConfig, SplitConfig};
 use crate::error::{DataError, Place};
+use crate::read::archive::Archive;
 use crate::read::csv::read_csv;
 use crate::read::inspect::Format;
 use crate::read::npy::read_npy;
-use crate::read::npz::Npz;
 use crate::sets::{Column, FileConfig};
 use crate::split::Rows;
 
@@ -44,8 +44,30 @@ pub(crate) struct Usage<'a> {
 impl DataTable {
     /// Reads the table that `config` names.
     pub(crate) fn load(config: &FileConfig, usage: &Usage, base: &Path) -> Result<Self, DataError> {
+        let mut table = Self::of_array(config, usage.condition, base)?;
+        let rows = table.rows.train.len();
+        if rows == 1 {
+            let advice = "one point has no distribution to learn; is the table transposed?";
+            return Err(DataError::TooFewRows { place: table.place, rows, of: "in all", needed: 2, advice });
+        }
+        match usage.split {
+            SplitConfig::Arrays { validation, test } => {
+                let mut of_member = |member: &Option<String>| match member {
+                    Some(member) => table.append(member, config, usage.condition, base),
+                    None => Ok(Vec::new()),
+                };
+                let (validation, test) = (of_member(validation)?, of_member(test)?);
+                table.rows = Rows { train: (0..rows).collect(), validation, test };
+            }
+            split => table.rows = Rows::divide(split, rows, &table.place, base)?,
+        }
+        Ok(table)
+    }
+
+    /// One array, with all of its rows for training.
+    fn of_array(config: &FileConfig, condition: &ConditionConfig, base: &Path) -> Result<Self, DataError> {
         let raw = Raw::read(config, base)?;
-        let (condition, kind, used) = raw.condition(usage.condition)?;
+        let (condition, kind, used) = raw.condition(condition)?;
         let columns = if config.columns.is_empty() {
             (0..raw.width).filter(|column| !used.contains(column)).collect()
         } else {
@@ -58,9 +80,43 @@ impl DataTable {
             let reason = format!("column {both} (from 0) is both modelled and a condition");
             return Err(DataError::config("target.columns", reason));
         }
-        let points = raw.select(&columns)?;
-        let rows = Rows::divide(usage.split, raw.rows, &raw.place, base)?;
-        Ok(Self { place: raw.place, dim: columns.len(), points, condition, kind, rows })
+        let (place, rows) = (raw.place.clone(), Rows::all(raw.rows));
+        Ok(Self { place, dim: columns.len(), points: raw.into_columns(&columns)?, condition, kind, rows })
+    }
+
+    /// Adds the rows of another array of the same archive, and returns their numbers.
+    fn append(
+        &mut self,
+        member: &str,
+        config: &FileConfig,
+        condition: &ConditionConfig,
+        base: &Path,
+    ) -> Result<Vec<usize>, DataError> {
+        if self.place.member.is_none() {
+            let reason =
+                format!("{} is no archive with other arrays beside the one for training", self.place);
+            return Err(DataError::config("split", reason));
+        }
+        if self.place.member.as_deref() == Some(member) {
+            let reason = format!("`{member}` is the array for training; it cannot be held out too");
+            return Err(DataError::config("split", reason));
+        }
+        let config = FileConfig { member: Some(member.to_owned()), ..config.clone() };
+        let other = Self::of_array(&config, condition, base)?;
+        if other.dim != self.dim {
+            let reason = format!("{} columns to model, but {} has {}", other.dim, self.place, self.dim);
+            return Err(DataError::shape(&other.place, reason));
+        }
+        let start = self.points.len() / self.dim;
+        self.points.extend(other.points);
+        let own = std::mem::replace(&mut self.condition, Condition::None);
+        self.condition = own.and(other.condition);
+        if let (ConditionKind::Labels { classes }, ConditionKind::Labels { classes: others }) =
+            (&mut self.kind, other.kind)
+        {
+            *classes = others.max(*classes);
+        }
+        Ok((start..start + other.rows.train.len()).collect())
     }
 
     /// The modelled columns of one row.
@@ -93,8 +149,8 @@ impl Raw {
                 let table = read_csv(&path)?;
                 (table.array, table.columns, Place::file(&path))
             }
-            Format::Npz => {
-                let mut archive = Npz::open(&path)?;
+            Format::Npz | Format::Hdf5 => {
+                let mut archive = Archive::open(&path)?;
                 let member = match (&config.member, archive.names()) {
                     (Some(member), _) => member.clone(),
                     (None, [only]) => only.clone(),
@@ -114,7 +170,7 @@ impl Raw {
         Self::from_array(array, names, place)
     }
 
-    /// Checks that there are at least two rows. Further axes are flattened, so that images become rows.
+    /// Checks that there is something. Further axes are flattened, so that images become rows.
     fn from_array(array: Array, names: Option<Vec<String>>, place: Place) -> Result<Self, DataError> {
         if array.shape.is_empty() {
             return Err(DataError::shape(&place, "it is a single number, but a table of rows is needed"));
@@ -122,10 +178,6 @@ impl Raw {
         let (rows, width) = (array.rows(), array.columns());
         if rows == 0 || width == 0 {
             return Err(DataError::Empty { place });
-        }
-        if rows == 1 {
-            let advice = "one point has no distribution to learn; is the table transposed?";
-            return Err(DataError::TooFewRows { place, rows, of: "in all", needed: 2, advice });
         }
         Ok(Self { place, names, rows, width, values: array.values })
     }
@@ -169,6 +221,15 @@ impl Raw {
         Ok(indices)
     }
 
+    /// The values of some columns, as [`Self::select`]. A whole table is not copied.
+    fn into_columns(self, columns: &[usize]) -> Result<Vec<f64>, DataError> {
+        let is_whole = columns.iter().copied().eq(0..self.width);
+        if is_whole && self.values.iter().all(|value| value.is_finite()) {
+            return Ok(self.values);
+        }
+        self.select(columns)
+    }
+
     /// The values of some columns, row by row, all of them finite.
     fn select(&self, columns: &[usize]) -> Result<Vec<f64>, DataError> {
         let mut out = Vec::with_capacity(self.rows * columns.len());
@@ -206,11 +267,11 @@ impl Raw {
             ConditionConfig::Label { member, .. } => {
                 let member = member.as_deref().unwrap_or_default();
                 let place = Place::member(&self.place.path, member);
-                if Format::of(&self.place.path)? != Format::Npz {
+                if self.place.member.is_none() {
                     let reason = format!("`{}` is not an archive; use `column`", self.place.path.display());
                     return Err(DataError::config("condition.member", reason));
                 }
-                let array = Npz::open(&self.place.path)?.array(member)?;
+                let array = Archive::open(&self.place.path)?.array(member)?;
                 if array.values.len() != self.rows {
                     let reason =
                         format!("shape {:?}, but {} has {} rows", array.shape, self.place, self.rows);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use thalweg_data::{DataError, Npz, parse_csv, parse_npy};
+use thalweg_data::{DataError, Hdf5, Npz, parse_csv, parse_npy};
 
 fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/data").join(name)).unwrap()
@@ -79,6 +79,18 @@ fn read_as_npz(bytes: &[u8]) -> usize {
     }
 }
 
+/// The largest dataset of a file.
+fn read_as_hdf5(bytes: &[u8]) -> usize {
+    match Hdf5::parse(bytes.to_vec(), "damaged.file") {
+        Err(error) => size(Err(error)),
+        Ok(mut file) => {
+            let names = file.names().to_vec();
+            let sizes = names.iter().map(|name| size(file.array(name).map(|array| array.values.len())));
+            sizes.max().unwrap_or(0)
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -87,6 +99,22 @@ proptest! {
         let name = ["version1.npy", "version3.npy", "fortran.npy", "object.npy"][which];
         let bytes = damaged(fixture(name), &damage);
         prop_assert!(read_as_npy(&bytes) <= bytes.len());
+    }
+
+    #[test]
+    fn hdf5(damage in damage(), which in 0_usize..6, near in prop::collection::vec((0_usize..1200, any::<u8>()), 0..3)) {
+        let name = [
+            "chunks.h5", "layouts_old.h5", "layouts_newer.h5", "layouts_newest.h5", "attributes_old.h5", "many_names.h5",
+        ][which];
+        let mut bytes = damaged(fixture(&format!("../hdf5/{name}")), &damage);
+        // Headers are at the beginning and deserve more than their share.
+        for (at, byte) in near {
+            let length = bytes.len();
+            if length > 0 {
+                bytes[at % length] = byte;
+            }
+        }
+        prop_assert!(read_as_hdf5(&bytes) <= 1032 * bytes.len());
     }
 
     #[test]
@@ -104,6 +132,10 @@ proptest! {
         read_as_npy(&bytes);
         read_as_csv(&bytes);
         read_as_npz(&bytes);
+        read_as_hdf5(&bytes);
+        for version in 0..4 {
+            read_as_hdf5(&[b"\x89HDF\r\n\x1a\n", &[version][..], &bytes[..]].concat());
+        }
         let marked = [b"\x93NUMPY\x01\x00\x60\x00", &bytes[..]].concat();
         read_as_npy(&marked);
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use thalweg_data::{
-    Checkerboard, Column, Condition, ConditionConfig, ConditionKind, DataConfig, Dataset, EightGaussians,
-    FileConfig, RandomGaussianConfig, SetConfig, SourceConfig, Split, SplitConfig, TwoMoons,
+    Checkerboard, Column, Condition, ConditionConfig, ConditionKind, DataConfig, Dataset, Dequantise,
+    EightGaussians, FileConfig, RandomGaussianConfig, SetConfig, SourceConfig, Split, SplitConfig, TwoMoons,
 };
 
 fn fixtures() -> PathBuf {
@@ -83,7 +83,12 @@ fn an_incomplete_last_batch_is_dropped() {
 fn batches_do_not_depend_on_history() {
     let configs = [
         table(),
-        DataConfig { dequantise: Some(1.0), standardise: true, split: members(None, "test_0"), ..table() },
+        DataConfig {
+            dequantise: Some(Dequantise::Every(1.0)),
+            standardise: true,
+            split: members(None, "test_0"),
+            ..table()
+        },
         DataConfig::of(SetConfig::TwoMoons(TwoMoons::default())),
         DataConfig {
             source: SourceConfig::Set { set: SetConfig::EightGaussians(EightGaussians::default()) },
@@ -227,7 +232,7 @@ fn a_standardised_formula_keeps_its_density_in_data_units() {
 
 #[test]
 fn dequantisation_adds_one_quantum_of_uniform_noise() {
-    let data = load(&DataConfig { dequantise: Some(0.5), ..table() });
+    let data = load(&DataConfig { dequantise: Some(Dequantise::Every(0.5)), ..table() });
     let mut offsets = Vec::new();
     for step in 0..500 {
         for point in data.batch(20, 0, step).unwrap().points.chunks_exact(4) {
@@ -238,10 +243,130 @@ fn dequantisation_adds_one_quantum_of_uniform_noise() {
     let mean = offsets.iter().sum::<f64>() / 10_000.0;
     assert!((mean - 0.25).abs() < 4.0 * 0.5 / 120_000_f64.sqrt(), "{mean}");
     // Standardised, the noise counts: mean 7.25, variance 1/48, and the column is constant no more.
-    let data = load(&DataConfig { dequantise: Some(0.5), standardise: true, ..table() });
+    let data = load(&DataConfig { dequantise: Some(Dequantise::Every(0.5)), standardise: true, ..table() });
     let normaliser = data.normaliser();
     assert_eq!((normaliser.mean[3], normaliser.constant_columns.len()), (7.25, 0));
     assert!((normaliser.deviation[3] - (1.0_f64 / 48.0).sqrt()).abs() < 1e-15);
+}
+
+#[test]
+fn every_column_has_a_quantum_of_its_own() {
+    let quanta = vec![0.0, 1.0, 0.25, 0.0];
+    let config = DataConfig { dequantise: Some(Dequantise::Columns(quanta.clone())), ..table() };
+    let data = load(&config);
+    let points = data.batch(20, 0, 0).unwrap().points;
+    for point in points.chunks_exact(4) {
+        // Untouched columns tell the row, and with it what the others were.
+        let row = point[0];
+        assert_eq!((row.fract(), point[3]), (0.0, 7.0));
+        let (second, third) = (point[1] - 10.0 * row, point[2] - (row as usize % 4) as f64);
+        assert!((0.0..1.0).contains(&second) && (0.0..0.25).contains(&third), "{point:?}");
+        assert!(second > 0.0 && third > 0.0, "{point:?}");
+    }
+    // The same numbers for all columns are those of a single one.
+    let every = DataConfig { dequantise: Some(Dequantise::Every(0.5)), ..table() };
+    let listed = DataConfig { dequantise: Some(Dequantise::Columns(vec![0.5; 4])), ..table() };
+    assert_eq!(load(&every).batch(20, 3, 1).unwrap(), load(&listed).batch(20, 3, 1).unwrap());
+    assert_ne!(data.fingerprint(), load(&every).fingerprint());
+
+    // Standardised: what is not rounded keeps its moments, and the constant column stays constant.
+    let plain = load(&DataConfig { standardise: true, ..table() });
+    let data = load(&DataConfig { standardise: true, ..config.clone() });
+    let (before, after) = (plain.normaliser(), data.normaliser());
+    assert_eq!((before.mean[0], before.deviation[0]), (after.mean[0], after.deviation[0]));
+    assert_eq!((after.mean[3], after.deviation[3], &after.constant_columns[..]), (7.0, 1.0, &[3][..]));
+    for (column, quantum) in [(1, 1.0), (2, 0.25)] {
+        let variance = before.deviation[column].powi(2) + quantum * quantum / 12.0;
+        assert!((after.mean[column] - before.mean[column] - quantum / 2.0_f64).abs() < 1e-12);
+        assert!((after.deviation[column].powi(2) / variance - 1.0).abs() < 1e-12);
+    }
+    let short = DataConfig { dequantise: Some(Dequantise::Columns(vec![0.5; 3])), ..table() };
+    assert!(
+        refusal(&short).contains("`dequantise`: lists 3 numbers, but the number of modelled columns is 4")
+    );
+}
+
+/// Rows 0 to 39 with (row, 10 row): 30 for training, 6 for validation and 4 for the test.
+fn arrays(validation: Option<&str>, test: Option<&str>) -> DataConfig {
+    let path = fixtures().join("../hdf5/splits.hdf5");
+    let file = FileConfig { path, member: Some("train".to_owned()), columns: vec![] };
+    let (validation, test) = (validation.map(str::to_owned), test.map(str::to_owned));
+    DataConfig { split: SplitConfig::Arrays { validation, test }, ..DataConfig::of(SetConfig::File(file)) }
+}
+
+#[test]
+fn held_out_points_in_arrays_of_their_own() {
+    let held_out = |data: &Dataset, split| {
+        let mut points = data.held_out(split, None, 0).unwrap().points;
+        data.normaliser().invert(&mut points);
+        points.chunks_exact(data.dim()).map(|point| point[0].round() as usize).collect::<Vec<_>>()
+    };
+    let data = load(&DataConfig { standardise: true, ..arrays(Some("validation"), Some("test")) });
+    assert_eq!((data.training_rows(), data.dim()), (Some(30), 2));
+    assert_eq!(held_out(&data, Split::Validation), (30..36).collect::<Vec<_>>());
+    assert_eq!(held_out(&data, Split::Test), (36..40).collect::<Vec<_>>());
+    // Moments are those of the training rows: the mean of 0 to 29.
+    assert!((data.normaliser().mean[0] - 14.5).abs() < 1e-12);
+    let mut batch = data.batch(30, 0, 0).unwrap().points;
+    data.normaliser().invert(&mut batch);
+    let visited: BTreeSet<usize> = batch.chunks_exact(2).map(|point| point[0].round() as usize).collect();
+    assert_eq!(visited, (0..30).collect());
+    // Without one of the arrays there are no rows of that kind, and the order of the names is nothing.
+    let data = load(&arrays(None, Some("validation")));
+    assert_eq!((data.held_out_rows(Split::Validation), held_out(&data, Split::Test).len()), (Some(0), 6));
+    assert_ne!(data.fingerprint(), load(&arrays(Some("validation"), None)).fingerprint());
+
+    let condition = ConditionConfig::Columns { columns: vec![Column::Index(1)] };
+    let data = load(&DataConfig { condition, ..arrays(None, Some("test")) });
+    let batch = data.held_out(Split::Test, None, 0).unwrap();
+    assert_eq!(batch.condition, Condition::Vectors { dim: 1, values: vec![360., 370., 380., 390.] });
+    let condition = ConditionConfig::Label { member: None, column: Some(Column::Index(0)) };
+    let data = load(&DataConfig { condition, ..arrays(None, Some("test")) });
+    assert_eq!(data.condition_kind(), ConditionKind::Labels { classes: 40 });
+}
+
+#[test]
+fn held_out_arrays_that_cannot_be_used() {
+    let check = |validation, test, reason: &str| {
+        let message = refusal(&arrays(validation, test));
+        assert!(message.contains(reason), "{message}");
+    };
+    check(None, None, "name a member for `validation` or `test`");
+    check(Some("test"), Some("test"), "the same array");
+    check(Some("train"), None, "`train` is the array for training");
+    check(Some("valid"), None, "no member `valid`; it holds `narrow`, `test`, `test_rows`");
+    check(Some("narrow"), None, "member `narrow` has the wrong shape: 1 columns to model");
+    let (_folder, config) = csv("1,2\n3,4\n");
+    let split = SplitConfig::Arrays { validation: None, test: Some("test".to_owned()) };
+    assert!(refusal(&DataConfig { split: split.clone(), ..config }).contains("is no archive"));
+    let condition = ConditionConfig::Label { member: Some("label".to_owned()), column: None };
+    assert!(refusal(&DataConfig { split, condition, ..table() }).contains("`condition.member`"));
+    // Row numbers in the same file are a split of another kind.
+    let split = members(None, "test_rows");
+    let data = load(&DataConfig { split, ..arrays(None, None) });
+    assert_eq!(row_numbers(&data.held_out(Split::Test, None, 0).unwrap().points, 2), [3, 5, 17]);
+}
+
+#[test]
+fn the_last_rows_are_held_out() {
+    let tail = |validation, test, shuffle| DataConfig {
+        split: SplitConfig::Tail { validation, test, shuffle },
+        ..table()
+    };
+    let rows =
+        |config: &DataConfig, split| row_numbers(&load(config).held_out(split, None, 0).unwrap().points, 4);
+    // A fifth of 20 rows, then 15% of 16 rows, which is 2.4.
+    let config = tail(0.15, 0.2, None);
+    assert_eq!(rows(&config, Split::Test), [16, 17, 18, 19]);
+    assert_eq!(rows(&config, Split::Validation), [14, 15]);
+    assert_eq!(load(&config).training_rows(), Some(14));
+    // The order of numpy's RandomState(42) for 20 rows ends with 10 14 6.
+    let config = tail(0.0, 0.15, Some(42));
+    assert_eq!(rows(&config, Split::Test), [6, 10, 14]);
+    assert_eq!(load(&config).held_out_rows(Split::Validation), Some(0));
+    assert!(refusal(&tail(0.1, 1.0, None)).contains("`split.test`: must be at least 0 and below 1"));
+    let message = refusal(&tail(-0.1, 0.1, None));
+    assert!(message.contains("`split.validation`: must be at least 0 and below 1"), "{message}");
 }
 
 #[test]

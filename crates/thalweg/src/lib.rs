@@ -168,12 +168,12 @@ pub mod solve {
 /// Arrays in files, synthetic sets, splits, standardisation, and batches as a function of seed and step.
 pub mod data {
     pub use thalweg_data::{
-        Angles, Array, ArraySummary, Aspect, Batch, Checkerboard, Column, Condition, ConditionConfig,
-        ConditionKind, DEFAULT_HELD_OUT, DType, DataConfig, DataError, Dataset, EightGaussians, FileConfig,
-        Gaussian, GaussianConfig, GaussianMixture, ImageConfig, Ink, Modes, Normaliser, Npz, Pinwheel, Place,
-        RandomGaussianConfig, Rings, SetConfig, SourceConfig, Spirals, Split, SplitConfig, Summary,
-        SwissRoll, Table, Texture, TwoMoons, inspect, parse_csv, parse_npy, read_csv, read_npy, write_csv,
-        write_npy, write_npz,
+        Angles, Archive, Array, ArraySummary, Aspect, Batch, Checkerboard, Column, Condition,
+        ConditionConfig, ConditionKind, DEFAULT_HELD_OUT, DType, DataConfig, DataError, Dataset, Dequantise,
+        EightGaussians, FileConfig, Gaussian, GaussianConfig, GaussianMixture, Hdf5, ImageConfig, Ink, Modes,
+        Normaliser, Npz, Pinwheel, Place, RandomGaussianConfig, Rings, SetConfig, SourceConfig, Spirals,
+        Split, SplitConfig, Summary, SwissRoll, Table, Texture, TwoMoons, inspect, parse_csv, parse_npy,
+        read_csv, read_npy, write_csv, write_npy, write_npz,
     };
 }
 

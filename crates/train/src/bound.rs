@@ -228,7 +228,7 @@ impl TrainedFlow {
             None => {}
         }
         let rows = dataset.training_rows().filter(|rows| *rows <= MOST_ROWS);
-        let (Some(rows), None) = (rows, self.recipe.data.dequantise) else { return Ok(None) };
+        let (Some(rows), None) = (rows, &self.recipe.data.dequantise) else { return Ok(None) };
         let table = dataset.batch(rows, self.recipe.seed, 0)?;
         let truth = FiniteDataFlow::new(schedule, Points::new(&table.points, dim), placement)?;
         Ok(Some(Known::Finite(format!("the exact velocity of the {rows} training points"), Box::new(truth))))

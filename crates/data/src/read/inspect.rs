@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::archive::Archive;
 use super::csv::read_csv;
 use super::npy::read_npy;
-use super::npz::Npz;
 use crate::array::{Array, DType};
 use crate::error::{DataError, Place};
 
@@ -35,7 +35,7 @@ pub struct ArraySummary {
     pub columns: Option<Vec<String>>,
 }
 
-/// Summarises a `.npy`, `.npz`, `.csv`, `.tsv`, `.txt` or `.png` file. Every value is read, so damage is found too.
+/// Summarises a `.npy`, `.npz`, `.h5`, `.hdf5`, `.csv`, `.tsv`, `.txt` or `.png` file. Every value is read, so damage is found too.
 ///
 /// # Errors
 /// When the file cannot be read, or its name does not end as one of these formats.
@@ -47,8 +47,8 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Summary, DataError> {
             let table = read_csv(path)?;
             vec![ArraySummary::of(&table.array, None, table.columns)]
         }
-        Format::Npz => {
-            let mut archive = Npz::open(path)?;
+        Format::Npz | Format::Hdf5 => {
+            let mut archive = Archive::open(path)?;
             let mut arrays = Vec::new();
             for name in archive.names().to_vec() {
                 arrays.push(ArraySummary::of(&archive.array(&name)?, Some(name), None));
@@ -65,6 +65,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Summary, DataError> {
 pub(crate) enum Format {
     Npy,
     Npz,
+    Hdf5,
     Csv,
     Png,
 }
@@ -75,15 +76,21 @@ impl Format {
         match extension.as_deref() {
             Some("npy") => Ok(Self::Npy),
             Some("npz") => Ok(Self::Npz),
+            Some("h5" | "hdf5") => Ok(Self::Hdf5),
             Some("csv" | "tsv" | "txt") => Ok(Self::Csv),
             Some("png") => Ok(Self::Png),
             Some("gz" | "bz2" | "xz" | "zst") => Err(DataError::unsupported(
                 &Place::file(path),
                 "it is compressed; unpack it first, for example with `gunzip`",
             )),
+            Some("pickle" | "pkl") => Err(DataError::unsupported(
+                &Place::file(path),
+                "a pickle is a program, and it is not run; save the numbers, for example with `numpy.save`",
+            )),
             _ if path.is_dir() => Err(DataError::Directory { path: path.to_path_buf() }),
             _ => {
-                let reason = "the name of the file should end in .npy, .npz, .csv, .tsv, .txt or .png";
+                let reason =
+                    "the name of the file should end in .npy, .npz, .h5, .hdf5, .csv, .tsv, .txt or .png";
                 Err(DataError::unsupported(&Place::file(path), reason))
             }
         }

@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::element::Element;
 use super::literal::{self, Header};
 use crate::array::{Array, DType};
 use crate::error::{DataError, Place};
@@ -12,8 +13,6 @@ use crate::error::{DataError, Place};
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// numpy writes headers of about a hundred bytes; it refuses to read more than 10,000 unless told otherwise.
 const MAX_HEADER: u64 = 1 << 20;
-/// Values converted at a time: a few megabytes whatever the file's size.
-const CHUNK: usize = 1 << 16;
 
 /// Reads a `.npy` file.
 ///
@@ -43,7 +42,7 @@ pub(crate) fn decode(mut reader: impl Read, size: u64, place: &Place) -> Result<
     let (text, data_start) = header_text(&mut reader, size, place)?;
     let Header { descr, fortran_order, shape } =
         literal::parse_header(&text).map_err(|reason| DataError::malformed(place, reason))?;
-    let element = Element::parse(&descr, place)?;
+    let element = element(&descr, place)?;
     let too_large = || DataError::malformed(place, format!("the shape {shape:?} is larger than any memory"));
     // An axis of length zero empties the array, but the other axes must still multiply to a number.
     let lengths = shape.iter().filter(|&&axis| axis > 0);
@@ -61,7 +60,7 @@ pub(crate) fn decode(mut reader: impl Read, size: u64, place: &Place) -> Result<
         );
         return Err(DataError::malformed(place, reason));
     }
-    let values = element.read_values(&mut reader, count, place)?;
+    let values = element.read_values(&mut reader, count).map_err(|error| stopped(&error, place))?;
     let values = if fortran_order { to_c_order(&shape, &values) } else { values };
     Ok(Array { shape, values, dtype: element.dtype })
 }
@@ -107,100 +106,33 @@ fn header_text(reader: &mut impl Read, size: u64, place: &Place) -> Result<(Stri
     Ok((String::from_utf8_lossy(&text).into_owned(), before + length))
 }
 
-/// How one value is stored.
-struct Element {
-    dtype: DType,
-    big_endian: bool,
-}
-
-impl Element {
-    fn parse(descr: &str, place: &Place) -> Result<Self, DataError> {
-        let refuse = |what: &str| DataError::unsupported(place, format!("type `{descr}` holds {what}"));
-        let (big_endian, rest) = match descr.chars().next() {
-            Some('>') => (true, &descr[1..]),
-            Some('<' | '|' | '=') => (false, &descr[1..]),
-            _ => (false, descr),
-        };
-        let mut letters = rest.chars();
-        let kind = letters.next().unwrap_or(' ');
-        if let Some(dtype) = letters.as_str().parse().ok().and_then(|size| DType::from_numpy(kind, size)) {
-            return Ok(Self { dtype, big_endian });
-        }
-        Err(match kind {
-            'O' => refuse(
-                "Python objects, which only a pickle can restore, and a pickle can run any program; \
+/// How the values of a type in numpy's notation are stored.
+fn element(descr: &str, place: &Place) -> Result<Element, DataError> {
+    let refuse = |what: &str| DataError::unsupported(place, format!("type `{descr}` holds {what}"));
+    let (big_endian, rest) = match descr.chars().next() {
+        Some('>') => (true, &descr[1..]),
+        Some('<' | '|' | '=') => (false, &descr[1..]),
+        _ => (false, descr),
+    };
+    let mut letters = rest.chars();
+    let kind = letters.next().unwrap_or(' ');
+    if let Some(dtype) = letters.as_str().parse().ok().and_then(|size| DType::from_numpy(kind, size)) {
+        return Ok(Element { dtype, big_endian });
+    }
+    Err(match kind {
+        'O' => refuse(
+            "Python objects, which only a pickle can restore, and a pickle can run any program; \
                  save numbers instead, for example with `array.astype(float)`",
-            ),
-            'S' | 'a' | 'U' | 'T' => {
-                refuse("text, not numbers; save codes instead, for example with `numpy.unique`")
-            }
-            'c' => refuse("complex numbers; save the real and imaginary parts as two arrays"),
-            'V' => refuse("records; save each field as an array of its own"),
-            'M' | 'm' => {
-                refuse("dates or times; save them as numbers, for example with `array.astype('int64')`")
-            }
-            'f' => refuse("floats of a size that differs between machines; save float64"),
-            _ => refuse("no type known here; save float64, float32 or an integer type"),
-        })
-    }
-
-    /// Reads `count` values. Memory grows with what arrives, not with what is promised.
-    fn read_values(
-        &self,
-        reader: &mut impl Read,
-        count: usize,
-        place: &Place,
-    ) -> Result<Vec<f64>, DataError> {
-        let size = self.dtype.size();
-        let mut values = Vec::with_capacity(count.min(CHUNK));
-        let mut buffer = vec![0; size * count.min(CHUNK)];
-        while values.len() < count {
-            let now = (count - values.len()).min(CHUNK);
-            let bytes = &mut buffer[..now * size];
-            read_exactly(reader, bytes, place)?;
-            if self.big_endian {
-                bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
-            }
-            let convert = converter(self.dtype);
-            values.extend(bytes.chunks_exact(size).map(convert));
+        ),
+        'S' | 'a' | 'U' | 'T' => {
+            refuse("text, not numbers; save codes instead, for example with `numpy.unique`")
         }
-        Ok(values)
-    }
-}
-
-/// The function that turns the little-endian bytes of one value into an `f64`.
-fn converter(dtype: DType) -> fn(&[u8]) -> f64 {
-    match dtype {
-        DType::Bool => |b| f64::from(u8::from(b[0] != 0)),
-        DType::U8 => |b| f64::from(b[0]),
-        DType::I8 => |b| f64::from(b[0].cast_signed()),
-        DType::U16 => |b| f64::from(u16::from_le_bytes([b[0], b[1]])),
-        DType::I16 => |b| f64::from(i16::from_le_bytes([b[0], b[1]])),
-        DType::U32 => |b| f64::from(u32::from_le_bytes(first(b))),
-        DType::I32 => |b| f64::from(i32::from_le_bytes(first(b))),
-        DType::U64 => |b| u64::from_le_bytes(first(b)) as f64,
-        DType::I64 => |b| i64::from_le_bytes(first(b)) as f64,
-        DType::F16 => |b| half(u16::from_le_bytes([b[0], b[1]])),
-        DType::F32 => |b| f64::from(f32::from_le_bytes(first(b))),
-        DType::F64 => |b| f64::from_le_bytes(first(b)),
-    }
-}
-
-fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    std::array::from_fn(|i| bytes[i])
-}
-
-/// The value of an IEEE half: one sign bit, five of exponent, ten of fraction.
-fn half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let exponent = i32::from(bits >> 10 & 0x1f);
-    let fraction = f64::from(bits & 0x3ff);
-    sign * match exponent {
-        0 => fraction * 2_f64.powi(-24),
-        31 if fraction == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        _ => (1024.0 + fraction) * 2_f64.powi(exponent - 25),
-    }
+        'c' => refuse("complex numbers; save the real and imaginary parts as two arrays"),
+        'V' => refuse("records; save each field as an array of its own"),
+        'M' | 'm' => refuse("dates or times; save them as numbers, for example with `array.astype('int64')`"),
+        'f' => refuse("floats of a size that differs between machines; save float64"),
+        _ => refuse("no type known here; save float64, float32 or an integer type"),
+    })
 }
 
 /// Reorders values whose first axis runs fastest so that the last one does.
@@ -231,27 +163,19 @@ fn to_c_order(shape: &[usize], values: &[f64]) -> Vec<f64> {
 }
 
 fn read_exactly(reader: &mut impl Read, buffer: &mut [u8], place: &Place) -> Result<(), DataError> {
-    reader.read_exact(buffer).map_err(|source| match source.kind() {
+    reader.read_exact(buffer).map_err(|error| stopped(&error, place))
+}
+
+fn stopped(error: &io::Error, place: &Place) -> DataError {
+    match error.kind() {
         io::ErrorKind::UnexpectedEof => DataError::malformed(place, "it ends in the middle"),
-        _ => DataError::malformed(place, format!("reading stopped: {source}")),
-    })
+        _ => DataError::malformed(place, format!("reading stopped: {error}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn halves_are_exact() {
-        let check = |bits, expected: f64| assert_eq!(half(bits), expected, "{bits:#x}");
-        check(0x3c00, 1.0);
-        check(0xc000, -2.0);
-        check(0x7bff, 65504.0);
-        check(0x0400, 2_f64.powi(-14));
-        check(0x0001, 2_f64.powi(-24));
-        check(0xfc00, f64::NEG_INFINITY);
-        assert!(half(0x7e00).is_nan());
-    }
 
     #[test]
     fn fortran_order_is_turned_into_c_order() {
