@@ -35,7 +35,7 @@ struct Arguments {
 }
 
 /// Recipes that need a file of the user's.
-const NEED_A_FILE: [&str; 4] = ["tree", "rose", "kin8nm", "protein"];
+const NEED_A_FILE: [&str; 8] = ["tree", "rose", "kin8nm", "protein", "power", "gas", "miniboone", "bsds300"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();

@@ -149,7 +149,7 @@ fn a_run_is_resumed_with_its_own_recipe() {
 #[test]
 fn a_recipe_whose_file_is_missing_says_how_to_name_it() {
     let here = tempfile::tempdir().unwrap();
-    for name in ["kin8nm", "protein", "tree", "rose"] {
+    for name in ["kin8nm", "protein", "tree", "rose", "power", "gas", "miniboone", "bsds300"] {
         thalweg(here.path(), &format!("train {name}"))
             .refused(&["cannot open", "name it with --set data.target.path=FILE"]);
         assert!(!here.path().join("runs").exists(), "a run was begun");

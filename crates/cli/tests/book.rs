@@ -56,6 +56,9 @@ fn every_key_of_a_recipe_is_explained() {
         "conditional-two-moons",
         "tree",
         "kin8nm",
+        "power",
+        "gas",
+        "bsds300",
     ] {
         let complete = thalweg(here.path(), &format!("recipes show {name} --complete")).done().out;
         for line in complete.lines() {

@@ -504,7 +504,8 @@ fn a_text_table_with_row_numbers_elsewhere() {
     let (_folder, config) = csv(&(0..20).map(|n| format!("{n},{n}\n")).collect::<String>());
     let error = refusal(&DataConfig { split: members(None, "test_0"), ..config.clone() });
     assert!(
-        error.contains("`split.path`: ") && error.contains("t.csv` is no archive; name the .npz file"),
+        error.contains("`split.path`: ")
+            && error.contains("t.csv` is no archive; name the .npz or .hdf5 file"),
         "{error}"
     );
     let path = Some(fixtures().join("table.npz"));

@@ -51,6 +51,10 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "rose",
     "kin8nm",
     "protein",
+    "power",
+    "gas",
+    "miniboone",
+    "bsds300",
 ];
 
 impl EmbeddedRecipe {
