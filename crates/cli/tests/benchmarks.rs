@@ -98,5 +98,5 @@ fn an_hdf5_file_is_looked_into() {
         assert!(line.contains(shape) && line.contains("float32"), "{line}");
     }
     thalweg(here.path(), &format!("data inspect {}", fixture("refused.h5")))
-        .refused(&["refused.h5`, member `booleans`", "not supported"]);
+        .refused(&["refused.h5`, member `checked`", "not supported"]);
 }

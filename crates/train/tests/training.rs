@@ -46,6 +46,20 @@ fn every_embedded_recipe_is_valid() {
     }
 }
 
+/// The paper's table has the number of parameters beside widths, layers and blocks, in millions with two digits.
+#[test]
+fn benchmarks_have_the_size_that_the_paper_says() {
+    let sizes = [("power", 6, 0.81), ("gas", 8, 1.06), ("miniboone", 43, 0.85), ("bsds300", 63, 3.41)];
+    for (name, dim, millions) in sizes {
+        let recipe = recipe(thalweg_train::find_recipe(name).unwrap().text, &[]);
+        let (width, hidden) = (recipe.model.width, recipe.model.hidden_layers);
+        // The input has the time beside the point; every layer has a constant beside its input.
+        let block = (dim + 2) * width + (hidden - 1) * (width + 1) * width + (width + 1) * dim;
+        let found = (recipe.parts() * block) as f64 / 1e6;
+        assert!((found - millions).abs() < 0.01, "{name}: {found} instead of {millions}");
+    }
+}
+
 #[test]
 fn a_stopped_and_resumed_training_makes_the_bits_of_an_unbroken_one() {
     let small = [

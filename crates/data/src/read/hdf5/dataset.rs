@@ -154,7 +154,8 @@ fn dataspace(fields: &mut Fields) -> Result<Vec<usize>, Fault> {
 }
 
 fn datatype(fields: &mut Fields) -> Result<Element, Fault> {
-    let class = fields.byte()? & 0x0f;
+    let first = fields.byte()?;
+    let (version, class) = (first >> 4, first & 0x0f);
     let (order, sign) = (fields.byte()?, fields.byte()?);
     fields.skip(1)?;
     let size = fields.word()? as usize;
@@ -188,7 +189,8 @@ fn datatype(fields: &mut Fields) -> Result<Element, Fault> {
         }
         3 | 9 => return refuse("text or lists of varying length, not numbers"),
         6 => return refuse("records; save each field as a dataset of its own"),
-        8 => return refuse("an enumeration, as which h5py saves booleans; save uint8"),
+        8 if booleans(fields, version, u16::from_le_bytes([order, sign]))? => 'b',
+        8 => return refuse("an enumeration; save its numbers"),
         10 => return refuse("an array in each place; save it with a further axis"),
         _ => return refuse(&format!("values of class {class}, no numbers")),
     };
@@ -198,6 +200,23 @@ fn datatype(fields: &mut Fields) -> Result<Element, Fault> {
             refuse(&format!("numbers of {size} bytes; save float32, float64 or an integer of 8 to 64 bits"))
         }
     }
+}
+
+/// Whether the enumeration that begins here is that of two bytes as which h5py stores booleans.
+fn booleans(fields: &mut Fields, version: u8, members: u16) -> Result<bool, Fault> {
+    // The type below: an integer, whose eight bytes of head and four of bits are all there is to it.
+    if members != 2 || fields.left() < 12 || fields.take(12)?[0] & 0x0f != 0 {
+        return Ok(false);
+    }
+    let padded = |name: &[u8]| if version < 3 { name.len().next_multiple_of(8) } else { name.len() };
+    for name in [b"FALSE\0".as_slice(), b"TRUE\0"] {
+        let length = padded(name);
+        if fields.left() < length || !fields.take(length)?.starts_with(name) {
+            return Ok(false);
+        }
+    }
+    let left = fields.left();
+    Ok(fields.take(left)?.starts_with(&[0, 1]))
 }
 
 fn filter_pipeline(fields: &mut Fields) -> Result<Vec<Filter>, Fault> {

@@ -88,7 +88,7 @@ impl Source {
     /// A reader of the `length` bytes from `at` on, all of which are there.
     pub(super) fn stream(&mut self, at: u64, length: u64) -> Result<Box<dyn Read + '_>, Fault> {
         let found = self.size.saturating_sub(at);
-        if length > found {
+        if at > self.size || length > found {
             return Err(Fault::Truncated { expected: length, found });
         }
         // No sum overflows: what lies within a file has an address.
@@ -108,7 +108,7 @@ impl Source {
     /// The `length` bytes from `at` on. `what` they are is for messages.
     pub(super) fn fields(&mut self, at: u64, length: u64, what: &'static str) -> Result<Fields, Fault> {
         let widths = self.widths;
-        if length > self.size.saturating_sub(at) {
+        if at > self.size || length > self.size - at {
             return Err(Fault::malformed(format!(
                 "{what} at byte {at} should be {length} bytes long, but the file ends at byte {}",
                 self.size
