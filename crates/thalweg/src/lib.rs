@@ -87,14 +87,17 @@ pub use burn;
 /// From a recipe to a run, and from a run to samples, likelihoods, scores and a report.
 pub mod train {
     pub use thalweg_train::{
-        AverageConfig, Baseline, Best, BoundReport, BoundRequest, CertifyFiles, CertifyReport,
-        CertifyRequest, Comparison, ConditionRequest, DataSummary, EmbeddedRecipe, Ending, Equation,
-        EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField, FromConfig,
-        GuardConfig, LearningRate, LikelihoodConfig, LogDensities, Look, Measured, MeasuredCurve,
+        AverageConfig, Baseline, Best, BoundReport, BoundRequest, Budget, COMPARISONS, CellId, CellPlan,
+        CellRecord, CellResult, CellScores, CertifyFiles, CertifyReport, CertifyRequest, Comparison,
+        ComparisonPlan, ComparisonRecipe, ComparisonSummary, ConditionRequest, CurveConfig, CurveEstimate,
+        CurvePoint, DataSummary, EmbeddedRecipe, Ending, Equation, Estimate, EvaluateConfig, EvaluateOptions,
+        Evaluation, FailedCell, FirstStage, FlowConfig, FlowField, FromConfig, GuardConfig, LearningRate,
+        LikelihoodConfig, LogDensities, Look, Mark, Measured, MeasuredCurve, MethodConfig, MethodSummary,
         ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
         ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest,
-        Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory, TrainConfig, TrainError,
-        TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, animation, evaluate, find_recipe,
+        Samples, Scaling, ScoreFile, Session, SetConfig, SetSummary, Spread, StageConfig, StageMean,
+        StagePlan, StageRecord, Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow,
+        Trajectories, Trial, Truth, TruthChoice, Watch, animation, evaluate, find_comparison, find_recipe,
         read_recipe, write_report, write_scores,
     };
 }

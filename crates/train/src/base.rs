@@ -24,7 +24,7 @@ pub struct FromConfig {
 }
 
 /// What a recipe takes over from the run it starts from, unless it says otherwise itself.
-const INHERITED: &[&[&str]] = &[
+pub const INHERITED: &[&[&str]] = &[
     &["seed"],
     &["data"],
     &["model"],
@@ -74,47 +74,60 @@ fn open(path: &Path) -> Result<RunDir, TrainError> {
 /// When there is no such run, it has no checkpoint, or it is of another network or other data.
 pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
     let (flow, _) = TrainedFlow::open(&open(&from.run)?)?;
-    if flow.recipe.residual.is_some() {
+    check(&from.run, (&flow.recipe, &flow.summary), (recipe, summary))?;
+    Ok(flow)
+}
+
+/// Whether a run of the first recipe and data, called `run`, can be gone on with by the second.
+///
+/// # Errors
+/// When it is of another network or other data.
+pub fn check(
+    run: &Path,
+    (before, before_summary): (&Recipe, &DataSummary),
+    (recipe, summary): (&Recipe, &DataSummary),
+) -> Result<(), TrainError> {
+    if before.residual.is_some() {
         let message = format!(
             "{} has a second stage, and nothing goes on after one: start from the run that it started from",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
-    let [ours, theirs] = [flow_architecture(recipe, summary), flow_architecture(&flow.recipe, &flow.summary)];
+    let [ours, theirs] = [flow_architecture(recipe, summary), flow_architecture(before, before_summary)];
     if ours != theirs {
         let message = format!(
             "the network of {} is another one ({theirs}, not {ours}): leave `[model]` and `[data]` out to take them over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
     let read = |recipe: &Recipe| (recipe.flow.prediction, recipe.flow.precondition);
-    if read(&flow.recipe) != read(recipe) {
+    if read(before) != read(recipe) {
         let message = format!(
             "the network of {} means something else: leave `flow.prediction` and `flow.precondition` out to take them \
              over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
     let is_reflow = matches!(recipe.flow.objective, ObjectiveConfig::Reflow(_));
-    if is_reflow && flow.recipe.flow.path != recipe.flow.path {
+    if is_reflow && before.flow.path != recipe.flow.path {
         let message = format!(
             "{} has another path, along which its pairs are made: leave `flow.path` out to take it over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
     let units = |summary: &DataSummary| (summary.normaliser.clone(), summary.condition_normaliser.clone());
-    if flow.summary.fingerprint != summary.fingerprint || units(&flow.summary) != units(summary) {
+    if before_summary.fingerprint != summary.fingerprint || units(before_summary) != units(summary) {
         let message = format!(
             "{} was trained on other data or in other units: leave `[data]` and `seed` out to take them over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
-    Ok(flow)
+    Ok(())
 }
 
 /// Keeps the network that a run starts from in its folder, so that it needs the other run no more.

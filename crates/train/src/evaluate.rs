@@ -4,6 +4,7 @@
 //! Every score says in words how it was found, and stands beside its floor where it has one: an estimate of what a
 //! perfect model reaches with as many points. A score that cannot be computed becomes a warning; the others are kept.
 
+mod by_steps;
 mod distances;
 mod likelihood;
 mod motion;
@@ -17,6 +18,8 @@ use thalweg_solve::Solver;
 
 use crate::error::TrainError;
 use crate::trained::{ConditionRequest, Equation, SampleRequest, Samples, TrainedFlow};
+pub use by_steps::CurvePoint;
+pub(crate) use by_steps::distance_by_steps;
 pub(crate) use likelihood::divergence;
 use truth::HeldOut;
 
@@ -167,8 +170,8 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// Draws and scores samples.
-    fn samples(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64]) -> Option<Samples> {
+    /// Draws a sample for each held-out point.
+    fn draw(&self, flow: &TrainedFlow, source: &[f64]) -> Result<Samples, TrainError> {
         let conditions = &self.held_out.conditions;
         let request = SampleRequest {
             number: self.held_out.rows(),
@@ -177,7 +180,12 @@ impl Shared<'_> {
             guidance: flow.recipe.evaluate.guidance,
             equation: Equation::Flow(self.solver.clone()),
         };
-        let samples = tally.keep("samples", flow.sample_from(source, conditions, &request))?;
+        flow.sample_from(source, conditions, &request)
+    }
+
+    /// Draws and scores samples.
+    fn samples(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64]) -> Option<Samples> {
+        let samples = tally.keep("samples", self.draw(flow, source))?;
         distances::score(tally, &samples, self.held_out, flow, self.dataset, self.seed);
         Some(samples)
     }

@@ -6,6 +6,7 @@ mod average;
 mod base;
 mod bound;
 mod certify;
+mod compare;
 mod error;
 mod evaluate;
 mod field;
@@ -38,9 +39,14 @@ pub use average::AverageConfig;
 pub use base::{FromConfig, ReadRecipe, read_recipe};
 pub use bound::{BoundReport, BoundRequest, Spread, TruthChoice};
 pub use certify::{CertifyFiles, CertifyReport, CertifyRequest, Comparison, Measured, MeasuredCurve};
+pub use compare::{
+    Budget, CellId, CellPlan, CellRecord, CellResult, CellScores, ComparisonPlan, ComparisonRecipe,
+    ComparisonSummary, CurveConfig, CurveEstimate, Estimate, FailedCell, Mark, MethodConfig, MethodSummary,
+    SetConfig, SetSummary, StageConfig, StageMean, StagePlan, StageRecord, Trial,
+};
 pub use error::TrainError;
 pub use evaluate::{
-    Baseline, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
+    Baseline, CurvePoint, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
 };
 pub use field::{FlowField, Reading};
 pub use finetune::{GuardConfig, PairsConfig, Penalties, ReconstructionConfig};
@@ -49,7 +55,7 @@ pub use learning_rate::LearningRate;
 pub use objective::{LikelihoodConfig, ObjectiveConfig, TapeMemory};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use recipe::{EvaluateConfig, FlowConfig, Recipe, TrainConfig};
-pub use recipes::{EmbeddedRecipe, RECIPES, find_recipe};
+pub use recipes::{COMPARISONS, EmbeddedRecipe, RECIPES, find_comparison, find_recipe};
 pub use reflow::ReflowConfig;
 pub use report::write_report;
 pub use residual::{FirstStage, ResidualConfig};
