@@ -5,12 +5,32 @@ use thalweg_run::Invalid;
 
 /// What each method may spend on training, in all.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "Keys")]
 pub enum Budget {
     /// Optimiser steps.
     Steps(u64),
     /// Seconds of training on one machine. Each stage is timed first, to find out how many steps these are.
     Seconds(f64),
+}
+
+/// The keys of `[budget]`, of which there is exactly one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    steps: Option<u64>,
+    seconds: Option<f64>,
+}
+
+impl TryFrom<Keys> for Budget {
+    type Error = &'static str;
+
+    fn try_from(keys: Keys) -> Result<Self, Self::Error> {
+        match (keys.steps, keys.seconds) {
+            (Some(steps), None) => Ok(Self::Steps(steps)),
+            (None, Some(seconds)) => Ok(Self::Seconds(seconds)),
+            _ => Err("has either `steps` or `seconds`; `--set 'budget={ steps = 100 }'` replaces both"),
+        }
+    }
 }
 
 /// How far the shares of a method may be from 1, which thirds written as decimals miss.

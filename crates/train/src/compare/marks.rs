@@ -52,7 +52,7 @@ fn mark_column(column: &mut [&mut Estimate], sign: f64) {
     for (index, value) in column.iter_mut().enumerate() {
         let difference = (value.mean - least).abs();
         let together = error.zip(value.standard_error).map_or(0.0, |(a, b)| a.hypot(b));
-        value.mark = match index == best {
+        value.mark = match index == best || difference == 0.0 {
             true => Some(Mark::Best),
             false => (difference <= WIDTH * together).then_some(Mark::Tied),
         };
@@ -95,8 +95,8 @@ mod tests {
         let column = [(2.0, Some(0.3)), (2.999, Some(0.4)), (3.001, Some(0.4)), (9.0, Some(0.1))];
         assert_eq!(marks(&column, 1.0), [Some(Best), Some(Tied), None, None]);
         assert_eq!(marks(&column, -1.0), [None, None, None, Some(Best)]);
-        // A single seed has no error, so only the same value is not told apart.
-        assert_eq!(marks(&[(1.0, None), (1.0, None), (1.1, None)], 1.0), [Some(Best), Some(Tied), None]);
+        // The same value is as good; and a single seed has no error that could tie others.
+        assert_eq!(marks(&[(1.0, None), (1.0, None), (1.1, None)], 1.0), [Some(Best), Some(Best), None]);
         assert_eq!(marks(&[(1.0, Some(0.1))], 1.0), [None]);
     }
 }

@@ -113,7 +113,7 @@ impl ComparisonSummary {
         let mut figure = Figure::new("Quality against evaluations")
             .x_label("evaluations of the network for a sample")
             .y_label(metric)
-            .width(560.0)
+            .width(500.0)
             .log_x();
         let mut heights = Vec::new();
         for (index, method) in set.methods.iter().enumerate() {
@@ -150,7 +150,7 @@ impl ComparisonSummary {
         let mut figure = Figure::new("Quality against time of training")
             .x_label("seconds of training")
             .y_label(metric)
-            .width(560.0);
+            .width(500.0);
         let (mut heights, mut times) = (Vec::new(), Vec::new());
         for (index, method) in set.methods.iter().enumerate() {
             let (Some(time), Some(value)) = (method.score("seconds"), method.score(metric)) else { continue };
