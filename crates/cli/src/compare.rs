@@ -49,7 +49,9 @@ pub fn run(arguments: &Compare, threads: Option<usize>, json: bool) -> Result<()
         ));
     }
     let mut results = done;
-    let workers = Workers { plan: &plan, out: &out, base: &base, threads, jobs };
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::work(format!("cannot find this program: {error}")))?;
+    let workers = Workers { program, plan: &plan, out: &out, base: &base, threads, jobs };
     results.extend(workers.run(left, results.len(), &stop)?);
     if results.len() < count {
         let message = format!(

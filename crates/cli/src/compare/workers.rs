@@ -1,7 +1,7 @@
 //! Some cells at a time, each in a process of its own.
 
 use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What all cells have in common.
 pub struct Workers<'a> {
+    /// This program; asked for once, because its file may be replaced in the meantime.
+    pub program: PathBuf,
     /// The comparison.
     pub plan: &'a ComparisonPlan,
     /// Its folder.
@@ -103,9 +105,8 @@ impl Workers<'_> {
         };
         fs::create_dir_all(&folder).map_err(failed)?;
         let log = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
-        let program = std::env::current_exe().map_err(failed)?;
         let [set, method] = self.plan.names(cell);
-        let mut command = Command::new(program);
+        let mut command = Command::new(&self.program);
         command
             .args(["--threads", &self.threads.to_string(), "cell", "--out"])
             .arg(self.out)
