@@ -126,7 +126,10 @@ fn a_comparison_is_a_table_a_page_and_a_document() {
     let curve = done(fm)["curve"].clone();
     assert_eq!((&curve[1]["steps"], &curve[1]["evaluations"]), (&2.into(), &2.0.into()));
     assert_eq!(done(reflowed)["curve"], serde_json::json!([]));
-    // The stages are ordinary runs.
+    // The stages are ordinary runs, and the curve is what an evaluation by so many steps finds.
+    let first = "evaluate runs/small/cells/rings/FM/1/stage-1 --seed 1 --solver euler --steps 2 --json";
+    let by_two_steps = thalweg(folder.path(), first).done().json();
+    assert_eq!(by_two_steps["scores"][0]["value"], done(&records[5])["curve"][1]["value"]);
     let stage = root.join("cells/rings/reflowed/1/stage-2");
     fs::rename(&stage, folder.path().join("moved")).unwrap();
     let config = fs::read_to_string(folder.path().join("moved/config.toml")).unwrap();

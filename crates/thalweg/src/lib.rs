@@ -183,9 +183,9 @@ pub mod data {
 pub mod metrics {
     pub use thalweg_metrics::{
         Interval, Kernel, MetricsError, Moments, Resampling, Score, ScoreOptions, Spread, TwoSample,
-        block_standard_error, bootstrap, energy_distance, frechet_gaussian, frechet_of_moments,
-        mean_and_covariance, mean_and_standard_error, mmd2_unbiased, mode_recall, normal_width,
-        normalised_path_energy, path_energy, precision, score_with_floor, score_with_floors,
+        block_standard_error, bootstrap, distance_on_scale, energy_distance, frechet_gaussian,
+        frechet_of_moments, mean_and_covariance, mean_and_standard_error, mmd2_unbiased, mode_recall,
+        normal_width, normalised_path_energy, path_energy, precision, score_with_floor, score_with_floors,
         sliced_wasserstein2, straightness, variance_ratio, wasserstein1, wasserstein2, wilson,
     };
 }

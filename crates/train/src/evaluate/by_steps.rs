@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use thalweg_data::Dataset;
-use thalweg_metrics::{ScoreOptions, TwoSample, score_with_floors};
+use thalweg_metrics::{TwoSample, distance_on_scale};
 use thalweg_noise::Noise;
 use thalweg_solve::{Method, Solver};
 
 use super::distances::Clouds;
 use super::truth::HeldOut;
-use super::{CONFIDENCE, Shared, Tally};
+use super::{Shared, Tally};
+use crate::error::TrainError;
 use crate::trained::TrainedFlow;
 
 /// A distance by a number of steps.
@@ -44,17 +45,14 @@ fn point(
     metric: TwoSample,
     steps: usize,
     seed: u64,
-) -> Result<CurvePoint, crate::error::TrainError> {
+) -> Result<CurvePoint, TrainError> {
     let held_out = HeldOut::draw(dataset, flow.recipe.evaluate.samples, seed)?;
     let source = flow.source(held_out.rows(), seed)?;
     let solver = Solver::fixed(Method::Euler, steps);
     let shared = Shared { dataset, held_out: &held_out, solver: &solver, seed };
     let samples = shared.draw(flow, &source)?;
     let clouds = Clouds::new(&samples, &held_out, dataset);
-    let options = ScoreOptions { replicates: 0, confidence: CONFIDENCE };
-    // One pair is enough for the scale; its floor is not looked at.
-    let pairs = &clouds.pairs()[..1];
     let mut noise = Noise::at(seed, "evaluate-metric", 0);
-    let score = score_with_floors(metric, clouds.samples(), pairs, options, &mut noise)?;
-    Ok(CurvePoint { steps, evaluations: samples.evaluations, value: score.value })
+    let value = distance_on_scale(metric, clouds.samples(), clouds.pairs()[0], &mut noise)?;
+    Ok(CurvePoint { steps, evaluations: samples.evaluations, value })
 }
