@@ -34,7 +34,7 @@ pub fn run(arguments: &Compare, threads: Option<usize>, json: bool) -> Result<()
     let jobs = jobs(arguments.jobs, threads)?;
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&plan.recipe.name));
     let lock = open(&plan, &out, arguments)?;
-    let (done, left) = what_is_done(&plan, &out)?;
+    let Standing { done, left } = standing(&plan, &out)?;
     let text = to_toml(&plan.recipe);
     write(&out.join(RECIPE), &text)?;
 
@@ -123,23 +123,27 @@ fn open(plan: &ComparisonPlan, out: &Path, arguments: &Compare) -> Result<RunLoc
     Ok(RunLock::take(out)?)
 }
 
-/// The cells that are finished with what came of them, and those that are not. Fails where one was begun with another recipe,
-/// before anything is trained.
-fn what_is_done(
-    plan: &ComparisonPlan,
-    out: &Path,
-) -> Result<(Vec<(CellId, CellResult)>, Vec<CellId>), Failure> {
-    let (mut done, mut left) = (Vec::new(), Vec::new());
+/// Where a comparison stands.
+struct Standing {
+    /// The cells that are finished, with what came of them.
+    done: Vec<(CellId, CellResult)>,
+    /// The others.
+    left: Vec<CellId>,
+}
+
+/// Looks at what is there. Fails where a cell was begun with another recipe, before anything is trained.
+fn standing(plan: &ComparisonPlan, out: &Path) -> Result<Standing, Failure> {
+    let mut standing = Standing { done: Vec::new(), left: Vec::new() };
     for cell in plan.cells() {
         match plan.read_record(cell, out)? {
-            Some(record) => done.push((cell, record.result)),
+            Some(record) => standing.done.push((cell, record.result)),
             None => {
                 plan.read_cell_plan(cell, out)?;
-                left.push(cell);
+                standing.left.push(cell);
             }
         }
     }
-    Ok((done, left))
+    Ok(standing)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

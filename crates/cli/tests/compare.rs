@@ -21,7 +21,7 @@ evaluate = { steps = [1, 2], metric = "w2" }
 
 [recipe]
 model = { width = 8, hidden_layers = 2 }
-train = { batch = 32, checkpoint_every = 5 }
+train = { batch = 32, checkpoint_every = 100 }
 evaluate = { samples = 40, metrics = ["w2"], likelihood_points = 10, replicates = 0 }
 
 [[set]]
@@ -195,9 +195,7 @@ fn mistakes_are_found_before_the_first_cell() {
 #[test]
 fn killed_and_interrupted_a_comparison_goes_on_to_the_same_results() {
     // Long enough to be caught.
-    let folder = folder(
-        &SMALL.replace("steps = 20", "steps = 600").replace("checkpoint_every = 5", "checkpoint_every = 50"),
-    );
+    let folder = folder(&SMALL.replace("steps = 20", "steps = 600"));
     let here = folder.path();
     thalweg(here, "compare small.toml --out unbroken").done();
     let root = here.join("broken");
@@ -252,10 +250,28 @@ fn a_cell_that_fails_is_counted_and_the_others_are_not_lost() {
 }
 
 #[test]
+fn a_process_that_is_killed_is_counted_and_tried_again() {
+    let folder = folder(&SMALL.replace("steps = 20", "steps = 600").replace("seeds = 2", "seeds = 1"));
+    let here = folder.path();
+    let mut child = start(here, "compare small.toml --out out --jobs 1");
+    let cell = here.join("out/cells/two moons/reflowed/0");
+    wait_until("a training", || cell.join("stage-1/checkpoints").exists());
+    let process = fs::read_to_string(cell.join("lock")).unwrap();
+    assert!(Command::new("kill").args(["-KILL", process.trim()]).status().unwrap().success());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("two moons / reflowed / 0  failed") && said.contains("SIGKILL"), "{said}");
+    assert!(said.contains("1 of 4 cells failed"), "{said}");
+    let again = thalweg(here, "compare small.toml --out out --resume").done();
+    assert!(again.err.contains("1 of 4 cells are left"), "{}", again.err);
+}
+
+#[test]
 fn seconds_become_steps_by_a_trial_that_is_written_down() {
     // Checkpoints wait for the disk, and are not what is timed.
     let text = SMALL.replace("steps = 20", "seconds = 0.4").replace("seeds = 2", "seeds = 1");
-    let folder = folder(&text.replace("checkpoint_every = 5", "checkpoint_every = 100000"));
+    let folder = folder(&text.replace("checkpoint_every = 100", "checkpoint_every = 100000"));
     thalweg(folder.path(), "compare small.toml --jobs 1").done();
     let cell = folder.path().join("runs/small/cells/rings/reflowed/0");
     assert!(!cell.join("trial").exists());

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ struct Running {
     /// Closed to make it stop.
     input: Option<ChildStdin>,
     started: Instant,
+    /// Where in the log its words begin.
+    log_start: u64,
 }
 
 impl Workers<'_> {
@@ -58,15 +60,14 @@ impl Workers<'_> {
         let (mut running, mut results) = (Vec::<Running>::new(), Vec::new());
         let mut failure = None;
         loop {
-            let is_ending = stop.is_asked() || failure.is_some();
-            while !is_ending && running.len() < self.jobs {
+            while running.len() < self.jobs && failure.is_none() && !stop.is_asked() {
                 let Some(cell) = waiting.next() else { break };
                 match self.start(cell) {
                     Ok(started) => running.push(started),
                     Err(error) => failure = Some(error),
                 }
             }
-            if is_ending {
+            if failure.is_some() || stop.is_asked() {
                 running.iter_mut().for_each(|one| drop(one.input.take()));
             }
             if running.is_empty() {
@@ -77,7 +78,8 @@ impl Workers<'_> {
             for mut one in running {
                 match one.child.try_wait() {
                     Ok(None) => still.push(one),
-                    Ok(Some(_)) => match self.result(one.cell, stop.is_asked() || failure.is_some()) {
+                    Ok(Some(status)) => match self.result(&one, status, stop.is_asked() || failure.is_some())
+                    {
                         Ok(Some(result)) => {
                             progress.ended(&self.plan.name(one.cell), one.started.elapsed(), &result);
                             results.push((one.cell, result));
@@ -105,6 +107,7 @@ impl Workers<'_> {
         };
         fs::create_dir_all(&folder).map_err(failed)?;
         let log = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
+        let log_start = log.metadata().map_err(failed)?.len();
         let [set, method] = self.plan.names(cell);
         let mut command = Command::new(&self.program);
         command
@@ -118,23 +121,30 @@ impl Workers<'_> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(failed)?;
-        Ok(Running { cell, input: child.stdin.take(), child, started: Instant::now() })
+        Ok(Running { cell, input: child.stdin.take(), child, started: Instant::now(), log_start })
     }
 
     /// What came of a cell whose process has ended; nothing for one that was ended. One that left no record has crashed, or
     /// could not use its files: it counts as failed now, and is tried again by whoever goes on.
-    fn result(&self, cell: CellId, was_ended: bool) -> Result<Option<CellResult>, Failure> {
-        if let Some(record) = self.plan.read_record(cell, self.out)? {
+    fn result(
+        &self,
+        ended: &Running,
+        status: ExitStatus,
+        was_asked: bool,
+    ) -> Result<Option<CellResult>, Failure> {
+        if let Some(record) = self.plan.read_record(ended.cell, self.out)? {
             return Ok(Some(record.result));
         }
-        if was_ended {
+        if was_asked {
             return Ok(None);
         }
-        let log = fs::read_to_string(self.plan.folder(cell, self.out).join("log.txt")).unwrap_or_default();
-        let last = log.lines().rev().find(|line| !line.trim().is_empty());
-        let reason = match last {
-            Some(line) => line.trim_start_matches("error: ").to_string(),
-            None => "its process ended without a word".to_string(),
+        let log = fs::read(self.plan.folder(ended.cell, self.out).join("log.txt")).unwrap_or_default();
+        let said = log.get(usize::try_from(ended.log_start).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let said = String::from_utf8_lossy(said);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        let reason = match last.and_then(|line| line.strip_prefix("error: ")) {
+            Some(error) => error.to_string(),
+            None => format!("its process ended early ({status}); see log.txt in its folder"),
         };
         Ok(Some(CellResult::Failed { reason }))
     }

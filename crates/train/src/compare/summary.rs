@@ -235,10 +235,10 @@ fn estimate(values: &[f64]) -> Option<(f64, Option<f64>)> {
     }
 }
 
-fn done<'a>(
-    results: &'a [(CellId, CellResult)],
+fn done(
+    results: &[(CellId, CellResult)],
     wanted: impl Fn(&CellId) -> bool,
-) -> impl Iterator<Item = &'a CellScores> {
+) -> impl Iterator<Item = &CellScores> {
     results.iter().filter_map(move |(cell, result)| match result {
         CellResult::Done(scores) if wanted(cell) => Some(scores),
         _ => None,
