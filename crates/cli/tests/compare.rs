@@ -278,9 +278,13 @@ fn seconds_become_steps_by_a_trial_that_is_written_down() {
     let record: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(cell.join("cell.json")).unwrap()).unwrap();
     for stage in record["result"]["done"]["stages"].as_array().unwrap() {
-        let (trial, per_step) = (&stage["trial"], stage["trial"]["seconds_per_step"].as_f64().unwrap());
+        let trial = &stage["trial"];
+        let [start, per_step] = ["start", "seconds_per_step"].map(|key| trial[key].as_f64().unwrap());
         assert_eq!(trial["steps"], stage["steps"], "all planned steps are made");
-        assert_eq!(trial["steps"].as_f64().unwrap(), (0.2 / per_step).floor());
+        // Stages of so few steps need one pool of pairs at most.
+        let share = if record["result"]["done"]["stages"].as_array().unwrap().len() == 1 { 0.4 } else { 0.2 };
+        let steps = trial["steps"].as_u64().unwrap();
+        assert!(steps <= ((share - start) / per_step) as u64 && steps > 0, "{trial}");
         assert!(trial["timed"].as_u64().unwrap() >= 1);
     }
     let wrong = "compare small.toml --out short --jobs 1 --set budget={seconds=1e-9}";

@@ -93,12 +93,12 @@ pub mod train {
         CurvePoint, DataSummary, EmbeddedRecipe, Ending, Equation, Estimate, EvaluateConfig, EvaluateOptions,
         Evaluation, FailedCell, FirstStage, FlowConfig, FlowField, FromConfig, GuardConfig, LearningRate,
         LikelihoodConfig, LogDensities, Look, Mark, Measured, MeasuredCurve, MethodConfig, MethodSummary,
-        ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress, Protocol, RECIPES,
-        ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest,
-        Samples, Scaling, ScoreFile, Session, SetConfig, SetSummary, Spread, StageConfig, StageMean,
-        StagePlan, StageRecord, Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow,
-        Trajectories, Trial, Truth, TruthChoice, Watch, animation, evaluate, find_comparison, find_recipe,
-        read_recipe, write_report, write_scores,
+        ObjectiveConfig, OptimizerConfig, OptimizerKind, Pace, PairsConfig, Penalties, Progress, Protocol,
+        RECIPES, ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig,
+        SampleRequest, Samples, Scaling, ScoreFile, Session, SetConfig, SetSummary, Spread, StageConfig,
+        StageMean, StagePlan, StageRecord, Stages, TapeMemory, TrainConfig, TrainError, TrainState,
+        TrainedFlow, Trajectories, Trial, Truth, TruthChoice, Watch, animation, evaluate, find_comparison,
+        find_recipe, read_recipe, write_report, write_scores,
     };
 }
 

@@ -12,7 +12,7 @@ mod record;
 mod summary;
 mod table;
 
-pub use budget::Budget;
+pub use budget::{Budget, Pace};
 pub use marks::Mark;
 pub use plan::{CellId, ComparisonPlan, StagePlan};
 pub use recipe::{ComparisonRecipe, CurveConfig, MethodConfig, SetConfig, StageConfig};

@@ -42,7 +42,7 @@ pub use certify::{CertifyFiles, CertifyReport, CertifyRequest, Comparison, Measu
 pub use compare::{
     Budget, CellId, CellPlan, CellRecord, CellResult, CellScores, ComparisonPlan, ComparisonRecipe,
     ComparisonSummary, CurveConfig, CurveEstimate, Estimate, FailedCell, Mark, MethodConfig, MethodSummary,
-    SetConfig, SetSummary, StageConfig, StageMean, StagePlan, StageRecord, Trial,
+    Pace, SetConfig, SetSummary, StageConfig, StageMean, StagePlan, StageRecord, Trial,
 };
 pub use error::TrainError;
 pub use evaluate::{

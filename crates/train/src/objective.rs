@@ -16,7 +16,7 @@ use thalweg_solve::{Checkpoints, Method, Placement, Solver, VelocityField, per_s
 
 use crate::error::TrainError;
 use crate::field::{FlowField, Reading, reading};
-use crate::finetune::{PairsConfig, ReconstructionConfig};
+use crate::finetune::ReconstructionConfig;
 use crate::gradients;
 use crate::own_pairs::{OwnPairs, Pools};
 use crate::parameters::{self, ByName};
@@ -163,9 +163,9 @@ impl<'a> Objective<'a> {
         let mut own_pairs = None;
         let kind = match &recipe.flow.objective {
             ObjectiveConfig::FlowMatching => Kind::Matching,
-            ObjectiveConfig::Reflow(ReflowConfig { pool, passes, solver, encoded }) => {
-                let pools = Pools { solver, rows: *pool, passes: *passes, from_data: *encoded };
-                own_pairs = Some(own(needed("straightened")?, pools));
+            ObjectiveConfig::Reflow(_) => {
+                let base = needed("straightened")?;
+                own_pairs = Pools::of(recipe).map(|pools| own(base, pools));
                 Kind::Matching
             }
             ObjectiveConfig::Likelihood(config) => {
@@ -180,10 +180,7 @@ impl<'a> Objective<'a> {
             }
             ObjectiveConfig::Reconstruction(config) => {
                 let base = needed("tuned")?;
-                if let PairsConfig::Itself { pool, passes, solver } = &config.pairs {
-                    let pools = Pools { solver, rows: *pool, passes: *passes, from_data: 1.0 };
-                    own_pairs = Some(own(base.clone(), pools));
-                }
+                own_pairs = Pools::of(recipe).map(|pools| own(base.clone(), pools));
                 Kind::Tuning(Box::new(Tuning::new((recipe, summary), config, base)))
             }
         };

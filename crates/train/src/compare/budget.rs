@@ -59,6 +59,30 @@ impl Budget {
     }
 }
 
+/// How fast a training goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Seconds until the first step is made: preparations, with a first pool of pairs where the flow makes its own.
+    pub start: f64,
+    /// Seconds of each step.
+    pub step: f64,
+    /// Steps after which as much has to be prepared as in the beginning; never, where there are no such pairs.
+    pub steps_of_pool: Option<u64>,
+}
+
+impl Pace {
+    /// The most steps that a number of seconds is enough for; 0 where it is not enough for one.
+    #[must_use]
+    pub fn steps_within(&self, seconds: f64) -> u64 {
+        let Self { start, step, steps_of_pool } = *self;
+        let without_pools = |seconds: f64| ((seconds - start) / step).floor().max(0.0) as u64;
+        let Some(pool) = steps_of_pool else { return without_pools(seconds) };
+        let of_one = start + pool as f64 * step;
+        let whole = (seconds / of_one).floor();
+        whole as u64 * pool + without_pools(seconds - whole * of_one).min(pool)
+    }
+}
+
 /// The shares of stages that sum to 1: those given, or equal ones where none is.
 ///
 /// # Errors
@@ -128,6 +152,23 @@ mod tests {
                 "{steps} {shares:?}"
             );
         }
+    }
+
+    #[test]
+    fn preparations_cost_as_often_as_they_are_made() {
+        let check = |steps_of_pool, seconds, expected| {
+            let pace = Pace { start: 2.0, step: 0.5, steps_of_pool };
+            assert_eq!(pace.steps_within(seconds), expected, "{seconds} s, {steps_of_pool:?}");
+        };
+        check(None, 12.0, 20);
+        check(None, 2.25, 0);
+        check(None, 1.0, 0);
+        // A pool and its four steps take 4 s.
+        check(Some(4), 4.0, 4);
+        check(Some(4), 12.0, 12);
+        check(Some(4), 13.9, 12);
+        check(Some(4), 14.6, 13);
+        check(Some(4), 1.0, 0);
     }
 
     #[test]

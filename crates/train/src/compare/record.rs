@@ -82,6 +82,8 @@ pub struct StageRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
+    /// Seconds until the first step was made.
+    pub start: f64,
     /// Steps that were timed.
     pub timed: u64,
     /// Seconds that one of them took.
