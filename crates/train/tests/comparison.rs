@@ -271,6 +271,8 @@ fn means_and_errors_over_seeds_by_hand() {
     assert!((fm.curve[0].standard_error.unwrap() - 2.0 / 3_f64.sqrt()).abs() < 1e-12);
     assert!(reflowed.curve.is_empty());
     assert_eq!((fm.stages[0].steps, &fm.warnings[..]), (10.0, &["careful".to_string()][..]));
+    // What is 26 for all seeds has no error, not even one of rounding.
+    assert_eq!(fm.score("nfe").unwrap().standard_error, Some(0.0));
     let floor = &summary.sets[0].floors[0];
     assert_eq!((&floor.name[..], floor.mean, floor.count), ("w2", 0.25, 5));
     assert_eq!((summary.failures(), summary.sets[1].methods[0].done), (2, 0));

@@ -114,7 +114,7 @@ mod tests {
             ("train.rate", "a.toml:6:7"),
             ("train.steps", "a.toml:2:1"),
             ("train.batch", "--set shared.train.batch=7"),
-            ("train.clip", "b.toml:1:18"),
+            ("train.clip", "b.toml:1:21"),
             // What nobody wrote is where its section begins in the strongest.
             ("train.keep", "a.toml:6:1"),
             ("flow.path", "a.toml:7:1"),

@@ -224,13 +224,17 @@ impl Estimate {
     }
 }
 
+/// Errors that are this small beside their mean are roundings.
+const ROUNDINGS: f64 = 1e-13;
+
 fn estimate(values: &[f64]) -> Option<(f64, Option<f64>)> {
     match values {
         [] => None,
         [value] => Some((*value, None)),
         values => {
-            let found = mean_and_standard_error(values).ok();
-            found.map(|(mean, error)| (mean, Some(error)))
+            let (mean, error) = mean_and_standard_error(values).ok()?;
+            // What is the same for all seeds has no error, nor the roundings of one.
+            Some((mean, Some(if error > ROUNDINGS * mean.abs() { error } else { 0.0 })))
         }
     }
 }
