@@ -303,7 +303,7 @@ pub struct Compare {
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Change one value of the comparison, for example `--set budget.steps=100`.
+    /// Change one value of the comparison, for example `--set recipe.train.batch=128`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 

@@ -1,7 +1,7 @@
 //! `thalweg compare`: all methods on all data sets with all seeds, each with the same budget, in one table.
 //!
-//! Each cell is trained by a process of its own, this program with the hidden command `cell`, so that one that fails or is
-//! killed takes nothing else along.
+//! Each cell is trained by a process of its own, this program with the hidden command `cell`, so that one that fails
+//! or is killed takes nothing else along.
 
 pub mod cell;
 mod progress;

@@ -1,5 +1,5 @@
-//! `thalweg recipes`: what is embedded; and finding the recipe that `thalweg train` was asked for, or the comparison that
-//! `thalweg compare` was.
+//! `thalweg recipes`: what is embedded; and finding the recipe that `thalweg train` was asked for, or the comparison
+//! that `thalweg compare` was.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Comparisons: all methods on all data sets with all seeds, each with the same budget, in one table.
 //!
-//! Here is what a comparison is made of and what is made of it. Which processes train its cells, and when, is not known here;
-//! nothing reads a clock.
+//! Here is what a comparison is made of and what is made of it. Which processes train its cells, and when, is not
+//! known here; nothing reads a clock.
 
 mod budget;
 mod marks;

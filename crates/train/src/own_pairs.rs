@@ -1,4 +1,5 @@
-//! Pairs that a flow makes itself by an accurate solve: data with the noise it comes from, or noise with where it goes.
+//! Pairs that a flow makes itself by an accurate solve: data with the noise it comes from, or noise with where it
+//! goes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,8 +47,8 @@ impl<'a> Pools<'a> {
 }
 
 impl Recipe {
-    /// Steps for which one pool of pairs that the flow makes itself lasts, unless a table has fewer rows; none where there
-    /// are no such pairs. Steps at which a new one is made take much longer than the others.
+    /// Steps for which one pool of pairs that the flow makes itself lasts, unless a table has fewer rows; none where
+    /// there are no such pairs. Steps at which a new one is made take much longer than the others.
     #[must_use]
     pub fn steps_of_pool(&self) -> Option<u64> {
         Pools::of(self).map(|pools| steps_of_pool(pools.rows, pools.passes, self.train.batch))

@@ -1,7 +1,7 @@
 //! Ending a comparison early without losing anything.
 //!
-//! The first Ctrl-C ends it: the input of every child is closed, and a child whose input ends finishes its step, saves it
-//! and ends. So children also end when their parent is gone, however it went.
+//! The first Ctrl-C ends it: the input of every child is closed, and a child whose input ends finishes its step,
+//! saves it and ends. So children also end when their parent is gone, however it went.
 
 use std::io::Read;
 use std::sync::Arc;

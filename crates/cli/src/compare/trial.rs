@@ -19,9 +19,9 @@ const FEWEST: u64 = 5;
 /// Steps of the training that is broken off, so many that it never ends by itself.
 const ENDLESS: u64 = 1_000_000_000;
 
-/// Trains for a while in `folder`, which is removed again. What comes before the first step counts, and again for each new
-/// pool of pairs; a look at held-out points counts where the stage takes such looks and one fits into a tenth of the budget.
-/// Nothing if it was asked to stop.
+/// Trains for a while in `folder`, which is removed again. What comes before the first step counts, and again for
+/// each new pool of pairs; a look at held-out points counts where the stage takes such looks and one fits into a
+/// tenth of the budget. Nothing if it was asked to stop.
 ///
 /// # Errors
 /// Those of a training, and a budget that is shorter than one step.
@@ -79,8 +79,8 @@ pub fn time(
     let planned = pace.steps_within(seconds);
     if planned == 0 {
         return Err(TrainError::Request(format!(
-            "{seconds:.3e} s are shorter than one step of {name}, which takes {preparations:.3e} s of preparations and \
-             {seconds_per_step:.3e} s: raise `budget.seconds`"
+            "{seconds:.3e} s are shorter than one step of {name}, which takes {preparations:.3e} s of preparations \
+             and {seconds_per_step:.3e} s: raise `budget.seconds`"
         )));
     }
     Ok(Some(Trial { start: preparations, timed: steps, seconds_per_step, steps: planned }))

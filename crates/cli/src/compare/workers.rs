@@ -44,8 +44,8 @@ struct Running {
 }
 
 impl Workers<'_> {
-    /// Trains and measures cells, of which `done` others are finished already. Those that were not finished because of `stop`
-    /// are missing in what is returned.
+    /// Trains and measures cells, of which `done` others are finished already. Those that were not finished because
+    /// of `stop` are missing in what is returned.
     ///
     /// # Errors
     /// When a process cannot be started, or what it wrote cannot be read. Others are ended and saved first.
@@ -124,8 +124,8 @@ impl Workers<'_> {
         Ok(Running { cell, input: child.stdin.take(), child, started: Instant::now(), log_start })
     }
 
-    /// What came of a cell whose process has ended; nothing for one that was ended. One that left no record has crashed, or
-    /// could not use its files: it counts as failed now, and is tried again by whoever goes on.
+    /// What came of a cell whose process has ended; nothing for one that was ended. One that left no record has
+    /// crashed, or could not use its files: it counts as failed now, and is tried again by whoever goes on.
     fn result(
         &self,
         ended: &Running,

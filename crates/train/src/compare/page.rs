@@ -54,8 +54,8 @@ impl ComparisonSummary {
         for set in &self.sets {
             report = report.with(self.section(set));
         }
-        let again = "Save this as `NAME.toml` and run `thalweg compare NAME.toml`. What is the same for all cells stands \
-                     in `[recipe]`; the folder of each training has its complete recipe.";
+        let again = "Save this as `NAME.toml` and run `thalweg compare NAME.toml`. What is the same for all cells \
+                     stands in `[recipe]`; the folder of each training has its complete recipe.";
         report
             .with(Section::new("Recipe").text(again).with(Item::code("toml", recipe)))
             .footer(format!("Made by {}.", self.created_by))
@@ -67,22 +67,27 @@ impl ComparisonSummary {
                 "Each method makes {steps} optimiser steps in all, divided among its stages where it has several."
             ),
             Budget::Seconds(seconds) => format!(
-                "Each method trains for {seconds} s in all, divided among its stages where it has several. A short trial \
-                 of each stage, which does not count, tells how many steps these are; the training then makes that many, \
-                 so that schedules of the learning rate end. Steps and times that came of it stand below the tables."
+                "Each method trains for {seconds} s in all, divided among its stages where it has several. A short \
+                 trial of each stage, which does not count, tells how many steps these are; the training then \
+                 makes that many, so that schedules of the learning rate end. Steps and times that came of it \
+                 stand below the tables."
             ),
         };
         let seeds = match self.seeds {
-            1 => "One training of each method on each data set, with seed 0, so that there are no standard errors.".into(),
+            1 => "One training of each method on each data set, with seed 0, so that there are no standard \
+                  errors."
+                .into(),
             seeds => format!(
-                "Each method is trained on each data set {seeds} times, with the seeds from 0 on, which also draw the \
-                 samples and the true points. Values are means over these, and behind ± is the standard error of the mean."
+                "Each method is trained on each data set {seeds} times, with the seeds from 0 on, which also draw \
+                 the samples and the true points. Values are means over these, and behind ± is the standard error \
+                 of the mean."
             ),
         };
         let text = format!(
-            "{budget}\n\n{seeds}\n\nThe numbers of a table are those of an ordinary evaluation: samples by the solver of the \
-             recipe against as many true points. The floor is what a perfect model reaches with as many. The figures show \
-             {metric} by Euler's method with {steps} equal steps. Bold is the best value of a column, and whatever is {WORDS}.",
+            "{budget}\n\n{seeds}\n\nThe numbers of a table are those of an ordinary evaluation: samples by the \
+             solver of the recipe against as many true points. The floor is what a perfect model reaches with as \
+             many. The figures show {metric} by Euler's method with {steps} equal steps. Bold is the best value of \
+             a column, and whatever is {WORDS}.",
             metric = self.evaluate.metric,
             steps = listed(&self.evaluate.steps),
         );
@@ -140,8 +145,8 @@ impl ComparisonSummary {
         }
         let figure = with_floor(figure, set, metric, &mut heights);
         scaled(figure, &heights).caption(
-            "Lines: equal steps of Euler. Dots: the solver of the recipe. Bars: one standard error. Dashed lines belong to \
-             the methods from the seventh on, whose colours begin anew.",
+            "Lines: equal steps of Euler. Dots: the solver of the recipe. Bars: one standard error. Dashed lines \
+             belong to the methods from the seventh on, whose colours begin anew.",
         )
     }
 
@@ -169,8 +174,9 @@ impl ComparisonSummary {
         let figure = with_floor(figure, set, metric, &mut heights);
         let figure = if spans(&times) { figure.log_x() } else { figure };
         scaled(figure, &heights).caption(
-            "Both by the solver of the recipe, means over seeds; bars: one standard error. Methods from the seventh on have \
-             no dot. Times are those of one machine and of as many trainings at once as it was given.",
+            "Both by the solver of the recipe, means over seeds; bars: one standard error. Methods from the \
+             seventh on have no dot. Times are those of one machine and of as many trainings at once as it was \
+             given.",
         )
     }
 }

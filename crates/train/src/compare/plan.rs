@@ -54,7 +54,8 @@ impl ComparisonPlan {
     /// Reads a comparison and the recipes of all its cells.
     ///
     /// # Errors
-    /// Whatever is wrong with any of these, with its place, and for the recipe of a cell with its set, method and stage.
+    /// Whatever is wrong with any of these, with its place, and for the recipe of a cell with its set, method and
+    /// stage.
     pub fn read(document: &Document) -> Result<Self, TrainError> {
         let plan = Self { recipe: ComparisonRecipe::read(document)?, document: document.clone() };
         for cell in plan.cells().filter(|cell| cell.seed == 0) {
@@ -123,7 +124,8 @@ impl ComparisonPlan {
         Ok(stages)
     }
 
-    /// Checks against the data that all stages can be trained: those of every set with every method, for the first seed.
+    /// Checks against the data that all stages can be trained: those of every set with every method, for the first
+    /// seed.
     ///
     /// # Errors
     /// Data that cannot be used, and networks and stages that do not suit them or each other.

@@ -74,8 +74,8 @@ pub struct SetConfig {
 pub struct MethodConfig {
     /// Its name, and that of a folder.
     pub name: String,
-    /// Numbers of Euler steps for this method, instead of those of the comparison; none for a method that is measured by the
-    /// solver of its recipe alone.
+    /// Numbers of Euler steps for this method, instead of those of the comparison; none for a method that is measured
+    /// by the solver of its recipe alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluate_steps: Option<Vec<usize>>,
     /// Its trainings, each of which starts from the one before.

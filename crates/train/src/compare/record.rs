@@ -198,8 +198,8 @@ impl ComparisonPlan {
             return Ok(());
         }
         Err(TrainError::Request(format!(
-            "{} is of another comparison, or its recipe has changed since: go on with the recipe, `--set` and `--seeds` \
-             that it was begun with, remove its folder to make it anew, or choose another --out",
+            "{} is of another comparison, or its recipe has changed since: go on with the recipe, `--set` and \
+             `--seeds` that it was begun with, remove its folder to make it anew, or choose another --out",
             path.display()
         )))
     }

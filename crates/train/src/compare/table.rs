@@ -33,8 +33,8 @@ impl SetSummary {
         COLUMNS.into_iter().filter(known)
     }
 
-    /// The table as cells of text, the first row with the names of the columns: a row for each method, and the floors last.
-    /// The best of a column has a star, and what cannot be told from it a tilde.
+    /// The table as cells of text, the first row with the names of the columns: a row for each method, and the floors
+    /// last. The best of a column has a star, and what cannot be told from it a tilde.
     #[must_use]
     pub fn rows(&self) -> Vec<Vec<String>> {
         self.rows_as(|text, mark| match mark {
