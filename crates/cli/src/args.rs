@@ -37,7 +37,12 @@ pub enum Command {
     Bound(Bound),
     /// Prove what can be proved of a run's second stage, or check a certificate.
     Certify(Certify),
-    /// List the recipes inside this program, or show one.
+    /// Compare methods on data sets with the same budget for each: all trainings, one table.
+    Compare(Compare),
+    /// One cell of a comparison; typed by `compare` alone.
+    #[command(hide = true)]
+    Cell(Cell),
+    /// List the recipes and comparisons inside this program, or show one.
     Recipes(Recipes),
     /// Look into a data file: members, shapes, types, ranges.
     Data(Data),
@@ -314,6 +319,51 @@ pub struct Likelihood {
     pub solver: SolverArguments,
 }
 
+/// Arguments of `thalweg compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// A comparison file, or the name of an embedded comparison (`thalweg recipes` lists them).
+    pub recipe: String,
+
+    /// Train each method this often on each data set, instead of as often as the comparison says.
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<u64>,
+
+    /// Folder of the comparison [default: runs/NAME, by the name of the comparison].
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Change one value of the comparison, for example `--set recipe.train.batch=128`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Trainings at a time, each with as many threads as `--threads` says, or one [default: as fit the cores].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// Go on with the comparison in the folder: what is finished is kept.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Arguments of `thalweg cell`.
+#[derive(Debug, Args)]
+pub struct Cell {
+    /// The set.
+    pub set: String,
+    /// The method.
+    pub method: String,
+    /// The seed.
+    #[arg(long)]
+    pub seed: u64,
+    /// Folder of the comparison.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The folder that relative paths of its recipe start from.
+    #[arg(long)]
+    pub base: PathBuf,
+}
+
 /// Arguments of `thalweg recipes`.
 #[derive(Debug, Args)]
 pub struct Recipes {
@@ -325,7 +375,7 @@ pub struct Recipes {
 /// Subcommands of `thalweg recipes`.
 #[derive(Debug, Subcommand)]
 pub enum RecipesCommand {
-    /// Print a recipe as TOML, to be edited and trained.
+    /// Print a recipe or a comparison as TOML, to be edited.
     Show {
         /// Its name.
         name: String,

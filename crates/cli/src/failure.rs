@@ -21,6 +21,8 @@ enum Kind {
     Request,
     /// Something that went wrong on the way.
     Work,
+    /// The same, where the answer has been given all the same.
+    Told,
     /// Nothing: the reader of standard output had seen enough.
     Unread,
 }
@@ -36,6 +38,11 @@ impl Failure {
         Self { message: message.to_string(), kind: Kind::Work }
     }
 
+    /// The work failed, and standard output has a document that says so already; exit code 1.
+    pub fn told(message: impl Display) -> Self {
+        Self { message: message.to_string(), kind: Kind::Told }
+    }
+
     /// Standard output was closed by its reader; a quiet end with exit code 0.
     pub fn unread() -> Self {
         Self { message: String::new(), kind: Kind::Unread }
@@ -46,7 +53,7 @@ impl Failure {
         if self.kind == Kind::Unread {
             return;
         }
-        if json {
+        if json && self.kind != Kind::Told {
             // Should this fail too, the line on standard error and the exit code still tell.
             let _ = print_json(&serde_json::json!({ "error": self.message }));
         }
@@ -57,7 +64,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Request => 2,
-            Kind::Work => 1,
+            Kind::Work | Kind::Told => 1,
             Kind::Unread => 0,
         }
     }

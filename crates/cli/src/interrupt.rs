@@ -31,11 +31,7 @@ impl Interrupt {
             run: run.to_path_buf(),
         });
         let shared = Arc::clone(&interrupt);
-        match ctrlc::set_handler(move || shared.handle(json)) {
-            Ok(()) => Ok(interrupt),
-            Err(ctrlc::Error::System(error)) if error.kind() == ErrorKind::Unsupported => Ok(interrupt),
-            Err(error) => Err(Failure::work(format!("cannot watch for Ctrl-C: {error}"))),
-        }
+        at_signals(move || shared.handle(json)).map(|()| interrupt)
     }
 
     /// Whether the training was asked to stop.
@@ -69,5 +65,17 @@ impl Interrupt {
         Failure::work(format!(
             "stopped before the scores; the training is saved: score it with `thalweg evaluate {run}`"
         ))
+    }
+}
+
+/// Calls `handle` at Ctrl-C and at the signals that ask a process to end.
+///
+/// # Errors
+/// When the system lets nobody watch.
+pub fn at_signals(handle: impl FnMut() + 'static + Send) -> Result<(), Failure> {
+    match ctrlc::set_handler(handle) {
+        Ok(()) => Ok(()),
+        Err(ctrlc::Error::System(error)) if error.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(error) => Err(Failure::work(format!("cannot watch for Ctrl-C: {error}"))),
     }
 }

@@ -6,6 +6,7 @@
 mod args;
 mod bound;
 mod certify;
+mod compare;
 mod data;
 mod evaluate;
 mod failure;
@@ -58,6 +59,8 @@ fn command(arguments: &Arguments) -> Result<(), Failure> {
         Command::Likelihood(likelihood) => likelihood::run(likelihood, json),
         Command::Bound(bound) => bound::run(bound, json),
         Command::Certify(arguments) => certify::run(arguments, json),
+        Command::Compare(compare) => compare::run(compare, arguments.threads, json),
+        Command::Cell(cell) => compare::cell::run(cell),
         Command::Recipes(recipes) => recipes::run(recipes, json),
         Command::Data(data) => data::run(data, json),
         Command::Completions { shell } => {

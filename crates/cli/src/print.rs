@@ -28,6 +28,23 @@ pub fn print_error(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Rows as lines: the first column to the left, the others to the right.
+pub fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+            0 => format!("{cell:width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A number as JSON; those that JSON does not have are the words `"NaN"`, `"inf"` and `"-inf"`, as in `events.jsonl`.
 pub fn number(value: f64) -> Value {
     thalweg_run::non_finite::serialize(&value, serde_json::value::Serializer).unwrap_or(Value::Null)

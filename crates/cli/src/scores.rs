@@ -3,6 +3,8 @@
 use thalweg_metrics::Score;
 use thalweg_train::Evaluation;
 
+use crate::print::aligned;
+
 /// The scores as aligned lines: name, value, standard error, floor, and before it was tuned and without its second stage,
 /// where it was or has one.
 pub fn table(evaluation: &Evaluation) -> String {
@@ -25,16 +27,7 @@ fn lines(scores: &[Score], beside: &[(&str, &[Score])]) -> String {
         });
         rows.push(own.into_iter().chain(others).collect());
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-            0 => format!("{cell:width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    aligned(&rows)
 }
 
 /// Four significant digits, whatever the size.

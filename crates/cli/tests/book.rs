@@ -32,6 +32,30 @@ fn the_recipe_of_the_book_is_valid() {
 }
 
 #[test]
+fn the_comparison_of_the_book_is_valid_and_every_key_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = page("comparisons.md");
+    let found = blocks(&text, "toml");
+    assert_eq!(found.len(), 1);
+    fs::write(folder.path().join("mine.toml"), &found[0]).unwrap();
+    let complete = thalweg(folder.path(), "recipes show ./mine.toml --complete").done().out;
+    assert!(complete.contains("share = 0.75") && complete.contains("metric = \"w2\""), "{complete}");
+    let mut section = String::new();
+    for line in complete.lines() {
+        if let Some(heading) = line.strip_prefix('[') {
+            section = heading.trim_matches(['[', ']']).rsplit('.').next().unwrap().to_string();
+        } else if let (Some((key, _)), "" | "budget" | "evaluate" | "set" | "method" | "stages") =
+            (line.split_once(" = "), section.as_str())
+        {
+            let explained = [format!("`{key}`"), format!("`{section}.{key}`")];
+            assert!(explained.iter().any(|form| text.contains(form)), "`{section}.{key}` is not explained");
+        }
+    }
+    let small = "--set budget={steps=4} --set recipe.evaluate={samples=20,likelihood_points=0} --seeds 1";
+    thalweg(folder.path(), &format!("compare mine.toml {small}")).done();
+}
+
+#[test]
 fn every_key_of_a_recipe_is_explained() {
     let text = page("recipes.md");
     let here = tempfile::tempdir().unwrap();

@@ -14,7 +14,8 @@ fn here() -> tempfile::TempDir {
 #[test]
 fn help_names_every_command_and_what_it_does() {
     let help = thalweg(here().path(), "--help").done().out;
-    for command in ["train", "sample", "evaluate", "likelihood", "recipes", "data", "completions"] {
+    for command in ["train", "sample", "evaluate", "likelihood", "compare", "recipes", "data", "completions"]
+    {
         let line = help.lines().find(|line| line.trim_start().starts_with(command));
         let line = line.unwrap_or_else(|| panic!("no `{command}` in: {help}"));
         assert!(line.split_whitespace().count() > 3, "`{command}` says nothing about itself: {line}");
@@ -35,6 +36,10 @@ fn a_command_that_does_not_exist_is_a_wrong_request() {
 #[test]
 fn recipes_are_listed_and_shown() {
     let list = thalweg(here().path(), "recipes").done().out;
+    let (list, comparisons) = list.split_once("\n\nComparisons, for `thalweg compare`:\n").unwrap();
+    assert!(comparisons.starts_with("plane "), "{comparisons}");
+    let shown = thalweg(here().path(), "recipes show plane --complete").done().out;
+    assert!(shown.contains("name = \"plane\"") && shown.contains("[[method]]"), "{shown}");
     let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     for name in
         ["two-moons", "eight-gaussians", "checkerboard", "gaussian-16d", "conditional-two-moons", "cnf"]

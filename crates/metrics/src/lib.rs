@@ -44,5 +44,5 @@ pub use resampling::{Resampling, Spread, block_standard_error, bootstrap};
 pub use score::Score;
 pub use sliced::sliced_wasserstein2;
 pub use statistics::{Interval, mean_and_standard_error, normal_width, wilson};
-pub use two_sample::{ScoreOptions, TwoSample, score_with_floor, score_with_floors};
+pub use two_sample::{ScoreOptions, TwoSample, distance_on_scale, score_with_floor, score_with_floors};
 pub use wasserstein::{wasserstein1, wasserstein2};

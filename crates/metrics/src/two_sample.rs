@@ -150,6 +150,17 @@ pub fn score_with_floors(
     Ok(Score { protocol, ..score })
 }
 
+/// The value alone of [`score_with_floors`] with the same noise, on the scale that its first pair gives.
+pub fn distance_on_scale(
+    metric: TwoSample,
+    samples: Points,
+    [truth_a, truth_b]: [Points; 2],
+    noise: &mut Noise,
+) -> Result<f64, MetricsError> {
+    checks::pair(samples, truth_a)?;
+    Ruler::new(metric, truth_a, truth_b, noise)?.distance(samples, truth_a)
+}
+
 /// How well the floor is known, in words.
 fn scatter(floors: &[f64]) -> Result<String, MetricsError> {
     if floors.len() == 1 {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use thalweg_metrics::{
-    MetricsError, Resampling, ScoreOptions, TwoSample, block_standard_error, bootstrap,
+    MetricsError, Resampling, ScoreOptions, TwoSample, block_standard_error, bootstrap, distance_on_scale,
     mean_and_standard_error, score_with_floor, score_with_floors, wasserstein2,
 };
 use thalweg_noise::Noise;
@@ -78,6 +78,19 @@ fn the_floor_is_the_mean_over_pairs() {
     let one = score(&pairs[..1]);
     assert_eq!((one.value, one.floor), (all.value, Some(wasserstein2(points[1], points[2]).unwrap())));
     assert!(one.protocol.contains("one pair, so it scatters"), "{}", one.protocol);
+}
+
+#[test]
+fn a_distance_without_a_floor_is_on_the_scale_of_the_score() {
+    let mut noise = Noise::new(4);
+    let [x, a, b] = [0; 3].map(|_| noise.normals(60));
+    let [x, a, b] = [&x, &a, &b].map(|values| Points::new(values, 3));
+    let options = ScoreOptions { replicates: 0, ..ScoreOptions::default() };
+    for (metric, name) in ALL {
+        let score = score_with_floor(metric, x, a, b, options, &mut Noise::new(8)).unwrap();
+        let alone = distance_on_scale(metric, x, [a, b], &mut Noise::new(8)).unwrap();
+        assert_eq!(alone, score.value, "{name}");
+    }
 }
 
 #[test]

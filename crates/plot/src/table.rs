@@ -167,8 +167,11 @@ impl Table {
     }
 }
 
-/// Decimals that show two significant digits of the error, or four of the value.
+/// Decimals that show two significant digits of the error, or four of the value. A whole number needs none.
 fn decimals(value: f64, error: Option<f64>) -> i32 {
+    if error.is_none() && value != 0.0 && value.fract() == 0.0 {
+        return 0;
+    }
     let (leading, digits) = match error.filter(|e| *e > 0.0 && e.is_finite()) {
         Some(error) => (error, 2),
         None => (value.abs(), 4),
@@ -208,6 +211,8 @@ mod tests {
         check(2.351_9, Some(0.12), "2.35");
         check(-12.433, Some(1.4), "−12.4");
         check(20_000.0, None, "20\u{202f}000");
+        check(62.0, None, "62");
+        check(62.5, None, "62.50");
         check(0.123_456, None, "0.1235");
         check(0.0, None, "0.000");
         check(3.2e-11, None, "3.20e−11");

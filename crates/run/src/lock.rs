@@ -18,7 +18,11 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    pub(crate) fn take(root: &Path) -> Result<Self, RunError> {
+    /// Claims a folder, until the guard is dropped or the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`RunError::Locked`] when another process, or another guard in this one, has the claim.
+    pub fn take(root: &Path) -> Result<Self, RunError> {
         let path: PathBuf = root.join("lock");
         let failed = |action| RunError::io(action, &path);
         let mut file = OpenOptions::new()

@@ -8,6 +8,7 @@ pub(crate) mod blame;
 pub(crate) mod error;
 pub(crate) mod explain;
 pub(crate) mod key_path;
+pub(crate) mod layer;
 pub(crate) mod locate;
 pub(crate) mod nearest;
 pub(crate) mod overrides;
@@ -21,6 +22,7 @@ use toml::Table;
 use error::{Invalid, Place, RecipeError};
 use explain::Complaint;
 use key_path::KeyPath;
+use layer::Layer;
 use overrides::Override;
 
 /// Reads a `T` from TOML `text` with `overrides` applied in order; `origin` is the name used in errors, as a rule the
@@ -60,13 +62,13 @@ pub fn to_toml<T: Serialize>(value: &T) -> String {
 }
 
 /// A recipe's text with its overrides merged in, kept so that errors found later, by validation or once the data is
-/// known, still get the line of the key they are about.
+/// known, still get the line of the key they are about. A document may be put together from several; then each value
+/// has its place where it was written.
 #[derive(Clone, Debug)]
 pub struct Document {
-    origin: String,
-    text: String,
-    overrides: Vec<Override>,
     merged: Table,
+    /// Where the values come from, the strongest first; never empty.
+    layers: Vec<Layer>,
 }
 
 impl Document {
@@ -79,7 +81,7 @@ impl Document {
         for change in overrides {
             change.apply(&mut merged)?;
         }
-        Ok(Self { origin: origin.to_owned(), text: text.to_owned(), overrides: overrides.to_vec(), merged })
+        Ok(Self { layers: vec![Layer::new(text, origin, overrides, &merged)], merged })
     }
 
     /// Reads the file at `path` as [`Document::new`] reads text.
@@ -110,11 +112,32 @@ impl Document {
         table.get(*last)
     }
 
+    /// The table at a dotted path, such as `stage.1.recipe`, as a document of its own whose errors have their place in
+    /// this one; an empty document where there is no table.
+    ///
+    /// ```
+    /// use thalweg_run::{Document, Invalid};
+    ///
+    /// let whole = Document::new("[[stage]]\nrecipe = { steps = 0 }", "stages.toml", &[])?;
+    /// let part = whole.part("stage.0.recipe");
+    /// assert!(part.has(&["steps"]));
+    /// let error = part.explain(&Invalid::new("steps", "must be at least 1"));
+    /// assert_eq!(error.to_string(), "`steps`: must be at least 1 (stages.toml:2:12)");
+    /// # Ok::<(), thalweg_run::RecipeError>(())
+    /// ```
+    #[must_use]
+    pub fn part(&self, path: &str) -> Self {
+        let path = KeyPath::parse(path);
+        let merged = path.find(&self.merged).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        Self { layers: self.layers.iter().map(|layer| layer.below(&path)).collect(), merged }
+    }
+
     /// The document with what it leaves out taken from `other`, at the given paths of keys. Where both have a table, its
     /// keys are completed one by one, unless they name different kinds of things; whatever lies deeper is taken whole. So no
     /// setting of one kind is mixed with those of another.
     #[must_use]
     pub fn completed_by(mut self, other: &Self, paths: &[&[&str]]) -> Self {
+        let before = self.merged.clone();
         for path in paths {
             let Some((last, tables)) = path.split_last() else { continue };
             let Some(value) = other.at(path) else { continue };
@@ -138,6 +161,8 @@ impl Document {
                 (Some(_), _) => {}
             }
         }
+        let taken = layer::added(&before, &self.merged);
+        self.layers.extend(other.layers.iter().map(|layer| layer.holding_only(&taken)));
         self
     }
 
@@ -169,20 +194,11 @@ impl Document {
         }
     }
 
-    /// Where the value at `path` comes from: the last override that set it, else its line, else the nearest thing.
+    /// Where the value at `path` comes from: the layer that has most of the path, the strongest of several.
     fn place(&self, path: &KeyPath) -> Place {
-        let set = |change: &Override| Place::Set { text: change.text().to_owned() };
-        if let Some(change) = self.overrides.iter().rev().find(|change| path.starts_with(change.path())) {
-            return set(change);
-        }
-        let found = locate::position(&self.text, path);
-        if found.depth < path.len() {
-            // Not in the file, so an override of something inside it may have made it.
-            if let Some(change) = self.overrides.iter().rev().find(|change| change.path().starts_with(path)) {
-                return set(change);
-            }
-        }
-        Place::File { origin: self.origin.clone(), line: found.line, column: found.column }
+        let deepest = self.layers.iter().map(|layer| layer.depth(path)).max();
+        let layer = self.layers.iter().find(|layer| Some(layer.depth(path)) == deepest);
+        layer.unwrap_or(&self.layers[0]).place(path)
     }
 }
 

@@ -87,15 +87,19 @@ pub use burn;
 /// From a recipe to a run, and from a run to samples, likelihoods, scores and a report.
 pub mod train {
     pub use thalweg_train::{
-        AverageConfig, Baseline, Best, BlockScores, BoundReport, BoundRequest, CertifyFiles, CertifyReport,
-        CertifyRequest, Comparison, ConditionRequest, DataSummary, DistillationConfig, EmbeddedRecipe,
-        Ending, Equation, EvaluateConfig, EvaluateOptions, Evaluation, FirstStage, FlowConfig, FlowField,
-        FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LocalConfig, LogDensities, Look, Measured,
-        MeasuredCurve, ObjectiveConfig, OptimizerConfig, OptimizerKind, PairsConfig, Penalties, Progress,
-        Protocol, RECIPES, ReadRecipe, Reading, Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig,
-        SampleRequest, SamplerConfig, Samples, Scaling, ScoreFile, Session, Spread, Stages, TapeMemory,
-        TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories, Truth, TruthChoice, Watch, Weights,
-        animation, evaluate, find_recipe, read_recipe, write_report, write_scores,
+        AverageConfig, Baseline, Best, BlockScores, BoundReport, BoundRequest, Budget, COMPARISONS, CellId,
+        CellPlan, CellRecord, CellResult, CellScores, CertifyFiles, CertifyReport, CertifyRequest,
+        Comparison, ComparisonPlan, ComparisonRecipe, ComparisonSummary, ConditionRequest, CurveConfig,
+        CurveEstimate, CurvePoint, DataSummary, DistillationConfig, EmbeddedRecipe, Ending, Equation,
+        Estimate, EvaluateConfig, EvaluateOptions, Evaluation, FailedCell, FirstStage, FlowConfig, FlowField,
+        FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LocalConfig, LogDensities, Look, Mark,
+        Measured, MeasuredCurve, MethodConfig, MethodSummary, ObjectiveConfig, OptimizerConfig,
+        OptimizerKind, Pace, PairsConfig, Penalties, Progress, Protocol, RECIPES, ReadRecipe, Reading,
+        Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest, SamplerConfig, Samples,
+        Scaling, ScoreFile, Session, SetConfig, SetSummary, Spread, StageConfig, StageMean, StagePlan,
+        StageRecord, Stages, TapeMemory, TrainConfig, TrainError, TrainState, TrainedFlow, Trajectories,
+        Trial, Truth, TruthChoice, Watch, Weights, animation, evaluate, find_comparison, find_recipe,
+        read_recipe, write_report, write_scores,
     };
 }
 
@@ -181,10 +185,11 @@ pub mod data {
 pub mod metrics {
     pub use thalweg_metrics::{
         Interval, Kernel, MetricsError, Moments, Resampling, Score, ScoreOptions, Spread, TwoSample,
-        block_standard_error, bootstrap, chi_squared_to_standard_normal, energy_distance, frechet_gaussian,
-        frechet_of_moments, mean_and_covariance, mean_and_standard_error, mmd2_unbiased, mode_recall,
-        normal_width, normalised_path_energy, path_energy, precision, score_with_floor, score_with_floors,
-        sliced_wasserstein2, straightness, variance_ratio, wasserstein1, wasserstein2, wilson,
+        block_standard_error, bootstrap, chi_squared_to_standard_normal, distance_on_scale, energy_distance,
+        frechet_gaussian, frechet_of_moments, mean_and_covariance, mean_and_standard_error, mmd2_unbiased,
+        mode_recall, normal_width, normalised_path_energy, path_energy, precision, score_with_floor,
+        score_with_floors, sliced_wasserstein2, straightness, variance_ratio, wasserstein1, wasserstein2,
+        wilson,
     };
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thalweg_nets::Mlp;
-use thalweg_run::{Checkpoint, Document, RunDir};
+use thalweg_run::{Checkpoint, Document, RecipeError, RunDir};
 use thalweg_solve::Placement;
 
 use crate::chain::DistillationConfig;
@@ -57,31 +57,38 @@ pub fn read_recipe(document: Document) -> Result<ReadRecipe, TrainError> {
     let config = Document::open(&run.config_path(), &[])?;
     // Paths that are taken over start from where they were written.
     let base = if document.has(&["data", "target"]) { None } else { Some(DataSummary::read(&run)?.base) };
-    let is_distilled =
-        document.text_at(&["flow", "objective", "kind"]).is_some_and(|kind| kind == "distillation");
-    if !is_distilled {
-        let recipe = Recipe::read(&document.completed_by(&config, INHERITED))?;
-        return Ok(ReadRecipe { recipe, base });
-    }
-    let says = |key: &str| document.has(&["evaluate", key]);
-    let (solver, likelihood, sampler) = (says("solver"), says("likelihood_points"), says("sampler"));
-    let document = document.completed_by(&config, OF_STUDENTS);
-    let mut recipe: Recipe = document.read()?;
-    let taught = Recipe::read(&config)?;
-    if let ObjectiveConfig::Distillation(students) = &mut recipe.flow.objective {
-        students.networks = students.networks.or(Some(taught.parts()));
-    }
-    if !solver {
-        recipe.evaluate.solver = DistillationConfig::step();
-    }
-    if !sampler {
-        recipe.evaluate.sampler = SamplerConfig::default();
-    }
-    if !likelihood {
-        recipe.evaluate.likelihood_points = 0;
-    }
-    recipe.validate().map_err(|invalid| document.explain(&invalid))?;
+    let completed = document.clone().completed_by(&config, inherited_by(&document));
+    let recipe = read_completed(&document, &completed, &Recipe::read(&config)?)?;
     Ok(ReadRecipe { recipe, base })
+}
+
+/// What a recipe takes over from the one it starts from.
+pub fn inherited_by(document: &Document) -> &'static [&'static [&'static str]] {
+    let kind = document.text_at(&["flow", "objective", "kind"]);
+    if kind.is_some_and(|kind| kind == "distillation") { OF_STUDENTS } else { INHERITED }
+}
+
+/// Reads a recipe that starts from `before`: `own` is what it says itself, `completed` that with what it takes over.
+///
+/// # Errors
+/// Those of [`Recipe::read`].
+pub fn read_completed(own: &Document, completed: &Document, before: &Recipe) -> Result<Recipe, RecipeError> {
+    let mut recipe: Recipe = completed.read()?;
+    if let ObjectiveConfig::Distillation(students) = &mut recipe.flow.objective {
+        students.networks = students.networks.or(Some(before.parts()));
+        let says = |key: &str| own.has(&["evaluate", key]);
+        if !says("solver") {
+            recipe.evaluate.solver = DistillationConfig::step();
+        }
+        if !says("sampler") {
+            recipe.evaluate.sampler = SamplerConfig::default();
+        }
+        if !says("likelihood_points") {
+            recipe.evaluate.likelihood_points = 0;
+        }
+    }
+    recipe.validate().map_err(|invalid| completed.explain(&invalid))?;
+    Ok(recipe)
 }
 
 /// What students take over, who neither follow a path nor mean by their outputs what others do.
@@ -102,22 +109,32 @@ fn open(path: &Path) -> Result<RunDir, TrainError> {
 /// When there is no such run, it has no checkpoint, or one of these does not hold.
 pub fn of_run(from: &FromConfig, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
     let (flow, _) = TrainedFlow::open(&open(&from.run)?)?;
-    if flow.recipe.residual.is_some() {
+    same_data(&from.run, (&flow.recipe, &flow.summary), summary)?;
+    Ok(flow)
+}
+
+/// Whether a run of this recipe and data, called `run`, knows the same data and can be gone on with at all.
+fn same_data(
+    run: &Path,
+    (before, before_summary): (&Recipe, &DataSummary),
+    summary: &DataSummary,
+) -> Result<(), TrainError> {
+    if before.residual.is_some() {
         let message = format!(
             "{} has a second stage, and nothing goes on after one: start from the run that it started from",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
     let units = |summary: &DataSummary| (summary.normaliser.clone(), summary.condition_normaliser.clone());
-    if flow.summary.fingerprint != summary.fingerprint || units(&flow.summary) != units(summary) {
+    if before_summary.fingerprint != summary.fingerprint || units(before_summary) != units(summary) {
         let message = format!(
             "{} was trained on other data or in other units: leave `[data]` and `seed` out to take them over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
-    Ok(flow)
+    Ok(())
 }
 
 /// The network of the run that a recipe starts from.
@@ -126,40 +143,57 @@ pub fn of_run(from: &FromConfig, summary: &DataSummary) -> Result<TrainedFlow, T
 /// When there is no such run, it has no checkpoint, or it is of another network or other data.
 pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
     let flow = of_run(from, summary)?;
-    if flow.recipe.is_chain() {
+    check(&from.run, (&flow.recipe, &flow.summary), (recipe, summary))?;
+    Ok(flow)
+}
+
+/// Whether a run of the first recipe and data, called `run`, can be gone on with by the second.
+///
+/// # Errors
+/// When it is of another network or other data.
+pub fn check(
+    run: &Path,
+    (before, before_summary): (&Recipe, &DataSummary),
+    (recipe, summary): (&Recipe, &DataSummary),
+) -> Result<(), TrainError> {
+    same_data(run, (before, before_summary), summary)?;
+    if recipe.is_distilled() {
+        return Ok(());
+    }
+    if before.is_chain() {
         let message = format!(
             "{} is a chain of networks, which can be distilled but not gone on with: use `flow.objective = {{ kind = \
              \"distillation\" }}`, or start from a run of one flow",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
-    let [ours, theirs] = [flow_architecture(recipe, summary), flow_architecture(&flow.recipe, &flow.summary)];
+    let [ours, theirs] = [flow_architecture(recipe, summary), flow_architecture(before, before_summary)];
     if ours != theirs {
         let message = format!(
             "the network of {} is another one ({theirs}, not {ours}): leave `[model]` and `[data]` out to take them over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
     let read = |recipe: &Recipe| (recipe.flow.prediction, recipe.flow.precondition);
-    if read(&flow.recipe) != read(recipe) {
+    if read(before) != read(recipe) {
         let message = format!(
             "the network of {} means something else: leave `flow.prediction` and `flow.precondition` out to take them \
              over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
     let is_reflow = matches!(recipe.flow.objective, ObjectiveConfig::Reflow(_));
-    if is_reflow && flow.recipe.flow.path != recipe.flow.path {
+    if is_reflow && before.flow.path != recipe.flow.path {
         let message = format!(
             "{} has another path, along which its pairs are made: leave `flow.path` out to take it over",
-            from.run.display()
+            run.display()
         );
         return Err(TrainError::Request(message));
     }
-    Ok(flow)
+    Ok(())
 }
 
 /// Keeps the network that a run starts from in its folder, so that it needs the other run no more.

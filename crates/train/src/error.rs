@@ -70,6 +70,15 @@ pub enum TrainError {
         /// What was found instead.
         detail: String,
     },
+    /// Something in a cell of a comparison.
+    #[error("{cell}: {error}")]
+    Cell {
+        /// Which set, method and stage.
+        cell: String,
+        /// What is wrong there.
+        #[source]
+        error: Box<TrainError>,
+    },
     /// A request that does not fit the run.
     #[error("{0}")]
     Request(String),
@@ -107,6 +116,7 @@ impl TrainError {
     #[must_use]
     pub fn is_request(&self) -> bool {
         match self {
+            Self::Cell { error, .. } => error.is_request(),
             Self::Data(error) => !matches!(error, DataError::Io { action: "write", .. }),
             Self::Recipe(_)
             | Self::Flow(_)

@@ -5,6 +5,7 @@
 //! perfect model reaches with as many points. A score that cannot be computed becomes a warning; the others are kept.
 
 mod blocks;
+mod by_steps;
 mod distances;
 mod likelihood;
 mod motion;
@@ -21,6 +22,8 @@ use crate::recipe::Recipe;
 use crate::sampler::SamplerConfig;
 use crate::trained::{ConditionRequest, SampleRequest, Samples, TrainedFlow};
 pub use blocks::BlockScores;
+pub use by_steps::CurvePoint;
+pub(crate) use by_steps::distance_by_steps;
 pub(crate) use likelihood::divergence;
 use truth::HeldOut;
 
@@ -193,8 +196,8 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// Draws and scores samples.
-    fn samples(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64]) -> Option<Samples> {
+    /// Draws a sample for each held-out point.
+    fn draw(&self, flow: &TrainedFlow, source: &[f64]) -> Result<Samples, TrainError> {
         let conditions = &self.held_out.conditions;
         let request = SampleRequest {
             number: self.held_out.rows(),
@@ -203,7 +206,12 @@ impl Shared<'_> {
             guidance: flow.recipe.evaluate.guidance,
             equation: self.sampler.equation(self.solver),
         };
-        let samples = tally.keep("samples", flow.sample_from(source, conditions, &request))?;
+        flow.sample_from(source, conditions, &request)
+    }
+
+    /// Draws and scores samples.
+    fn samples(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64]) -> Option<Samples> {
+        let samples = tally.keep("samples", self.draw(flow, source))?;
         distances::score(tally, &samples, self.held_out, flow, self.dataset, self.seed);
         Some(samples)
     }

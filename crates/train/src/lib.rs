@@ -7,6 +7,7 @@ mod base;
 mod bound;
 mod certify;
 mod chain;
+mod compare;
 mod error;
 mod evaluate;
 mod field;
@@ -43,9 +44,15 @@ pub use base::{FromConfig, ReadRecipe, read_recipe};
 pub use bound::{BoundReport, BoundRequest, Spread, TruthChoice};
 pub use certify::{CertifyFiles, CertifyReport, CertifyRequest, Comparison, Measured, MeasuredCurve};
 pub use chain::{DistillationConfig, LocalConfig, Weights};
+pub use compare::{
+    Budget, CellId, CellPlan, CellRecord, CellResult, CellScores, ComparisonPlan, ComparisonRecipe,
+    ComparisonSummary, CurveConfig, CurveEstimate, Estimate, FailedCell, Mark, MethodConfig, MethodSummary,
+    Pace, SetConfig, SetSummary, StageConfig, StageMean, StagePlan, StageRecord, Trial,
+};
 pub use error::TrainError;
 pub use evaluate::{
-    Baseline, BlockScores, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate, write_scores,
+    Baseline, BlockScores, CurvePoint, EvaluateOptions, Evaluation, Protocol, ScoreFile, Truth, evaluate,
+    write_scores,
 };
 pub use field::{FlowField, Reading};
 pub use finetune::{GuardConfig, PairsConfig, Penalties, ReconstructionConfig};
@@ -54,7 +61,7 @@ pub use learning_rate::LearningRate;
 pub use objective::{LikelihoodConfig, ObjectiveConfig, TapeMemory};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use recipe::{EvaluateConfig, FlowConfig, Recipe, TrainConfig};
-pub use recipes::{EmbeddedRecipe, RECIPES, find_recipe};
+pub use recipes::{COMPARISONS, EmbeddedRecipe, RECIPES, find_comparison, find_recipe};
 pub use reflow::ReflowConfig;
 pub use report::write_report;
 pub use residual::{FirstStage, ResidualConfig};

@@ -18,7 +18,7 @@ use crate::chain::DistillationConfig;
 use crate::chain::{Part, Role, StoredStates, block_of};
 use crate::error::TrainError;
 use crate::field::{FlowField, Reading, reading};
-use crate::finetune::{PairsConfig, ReconstructionConfig};
+use crate::finetune::ReconstructionConfig;
 use crate::gradients;
 use crate::own_pairs::{OwnPairs, Pools};
 use crate::parameters::{self, ByName};
@@ -175,9 +175,9 @@ impl<'a> Objective<'a> {
         let mut own_pairs = None;
         let kind = match &recipe.flow.objective {
             ObjectiveConfig::FlowMatching | ObjectiveConfig::Distillation(_) => Kind::Matching,
-            ObjectiveConfig::Reflow(ReflowConfig { pool, passes, solver, encoded }) => {
-                let pools = Pools { solver, rows: *pool, passes: *passes, from_data: *encoded };
-                own_pairs = Some(own(needed("straightened")?, pools));
+            ObjectiveConfig::Reflow(_) => {
+                let base = needed("straightened")?;
+                own_pairs = Pools::of(recipe).map(|pools| own(base, pools));
                 Kind::Matching
             }
             ObjectiveConfig::Likelihood(config) => {
@@ -192,10 +192,7 @@ impl<'a> Objective<'a> {
             }
             ObjectiveConfig::Reconstruction(config) => {
                 let base = needed("tuned")?;
-                if let PairsConfig::Itself { pool, passes, solver } = &config.pairs {
-                    let pools = Pools { solver, rows: *pool, passes: *passes, from_data: 1.0 };
-                    own_pairs = Some(own(base.clone(), pools));
-                }
+                own_pairs = Pools::of(recipe).map(|pools| own(base.clone(), pools));
                 Kind::Tuning(Box::new(Tuning::new((recipe, summary), config, base)))
             }
         };

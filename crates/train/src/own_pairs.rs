@@ -1,4 +1,5 @@
-//! Pairs that a flow makes itself by an accurate solve: data with the noise it comes from, or noise with where it goes.
+//! Pairs that a flow makes itself by an accurate solve: data with the noise it comes from, or noise with where it
+//! goes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,9 +8,12 @@ use thalweg_noise::Noise;
 use thalweg_solve::Solver;
 
 use crate::error::TrainError;
+use crate::finetune::{PairsConfig, ReconstructionConfig};
 use crate::inference::Inference;
+use crate::objective::ObjectiveConfig;
 use crate::prepare::{PreparedStep, gather, single};
 use crate::recipe::Recipe;
+use crate::reflow::ReflowConfig;
 use crate::stages::Stages;
 use crate::summary::DataSummary;
 
@@ -24,6 +28,35 @@ pub struct Pools<'a> {
     pub passes: u64,
     /// The share of pairs whose data are given.
     pub from_data: f64,
+}
+
+impl<'a> Pools<'a> {
+    /// The pools of a recipe; none where a flow makes no pairs of its own.
+    pub fn of(recipe: &'a Recipe) -> Option<Self> {
+        match &recipe.flow.objective {
+            ObjectiveConfig::Reflow(ReflowConfig { pool, passes, solver, encoded }) => {
+                Some(Self { solver, rows: *pool, passes: *passes, from_data: *encoded })
+            }
+            ObjectiveConfig::Reconstruction(ReconstructionConfig {
+                pairs: PairsConfig::Itself { pool, passes, solver },
+                ..
+            }) => Some(Self { solver, rows: *pool, passes: *passes, from_data: 1.0 }),
+            _ => None,
+        }
+    }
+}
+
+impl Recipe {
+    /// Steps for which one pool of pairs that the flow makes itself lasts, unless a table has fewer rows; none where
+    /// there are no such pairs. Steps at which a new one is made take much longer than the others.
+    #[must_use]
+    pub fn steps_of_pool(&self) -> Option<u64> {
+        Pools::of(self).map(|pools| steps_of_pool(pools.rows, pools.passes, self.train.batch))
+    }
+}
+
+fn steps_of_pool(rows: usize, passes: u64, batch: usize) -> u64 {
+    (passes.saturating_mul(rows as u64) / batch as u64).max(1)
 }
 
 /// Makes pairs in pools, each a function of its number alone.
@@ -60,8 +93,7 @@ impl<'a> OwnPairs<'a> {
         let given = (pools.from_data * pools.rows as f64).round() as usize;
         let from_data = dataset.training_rows().map_or(given, |rows| rows.min(given));
         let rows = [from_data, pools.rows - given];
-        let used = pools.passes.saturating_mul(rows.iter().sum::<usize>() as u64);
-        let steps_of_pool = (used / recipe.train.batch as u64).max(1);
+        let steps_of_pool = steps_of_pool(rows.iter().sum(), pools.passes, recipe.train.batch);
         let newest = Mutex::new(None);
         Self { recipe, dataset, summary, base, solver: pools.solver, rows, steps_of_pool, newest }
     }

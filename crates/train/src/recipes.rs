@@ -1,4 +1,4 @@
-//! The recipes inside the library, so that `thalweg train two-moons` works anywhere.
+//! The recipes and comparisons inside the library, so that `thalweg train two-moons` works anywhere.
 
 use thalweg_run::Document;
 
@@ -12,14 +12,14 @@ pub struct EmbeddedRecipe {
 }
 
 macro_rules! embedded {
-    ($($name:literal),* $(,)?) => {
-        &[$(EmbeddedRecipe { name: $name, text: include_str!(concat!("../../../recipes/", $name, ".toml")) }),*]
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(EmbeddedRecipe { name: $name, text: include_str!(concat!("../../../", $folder, "/", $name, ".toml")) }),*]
     };
 }
 
 /// All of them: data sets first, then one for each method, those that start from another run after it, then those that
 /// need a file of the user's.
-pub const RECIPES: &[EmbeddedRecipe] = embedded![
+pub const RECIPES: &[EmbeddedRecipe] = embedded!["recipes":
     "two-moons",
     "eight-gaussians",
     "moons-from-gaussians",
@@ -57,6 +57,9 @@ pub const RECIPES: &[EmbeddedRecipe] = embedded![
     "bsds300",
 ];
 
+/// Comparisons, for `thalweg compare`.
+pub const COMPARISONS: &[EmbeddedRecipe] = embedded!["comparisons": "plane"];
+
 impl EmbeddedRecipe {
     /// The run it starts from; none for one that starts from nothing.
     #[must_use]
@@ -69,4 +72,10 @@ impl EmbeddedRecipe {
 #[must_use]
 pub fn find_recipe(name: &str) -> Option<&'static EmbeddedRecipe> {
     RECIPES.iter().find(|recipe| recipe.name == name)
+}
+
+/// The embedded comparison of that name.
+#[must_use]
+pub fn find_comparison(name: &str) -> Option<&'static EmbeddedRecipe> {
+    COMPARISONS.iter().find(|recipe| recipe.name == name)
 }

@@ -5,13 +5,14 @@
 //! become. A picture that cannot be made leaves a warning in its place.
 
 mod blocks;
+pub(crate) mod figures;
 mod line;
 mod pairs;
 mod plane;
 mod reproduce;
 mod scores;
 mod steepness;
-mod training;
+pub(crate) mod training;
 
 use std::path::PathBuf;
 
@@ -65,7 +66,7 @@ fn report(subject: &Subject, run: &RunDir) -> Report {
     }
     for (name, tile) in [("nfe", "evaluations per sample"), ("w2", "exact W₂"), ("nll", "NLL in nats")] {
         if let Some(score) = evaluation.scores.iter().find(|score| score.name == name) {
-            report = report.fact(tile, scores::with_error(score));
+            report = report.fact(tile, figures::with_error(score.value, score.standard_error));
         }
     }
     let pictures = match flow.summary.dim {
@@ -143,7 +144,7 @@ fn repeated(condition: &Condition, rows: usize) -> Condition {
 }
 
 /// A whole number with thin spaces between its thousands.
-fn grouped(number: usize) -> String {
+pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -63,6 +63,18 @@ impl SamplerConfig {
         matches!(self, Self::Flow {})
     }
 
+    /// The same equation by another number of steps; that of the flow has a solver of its own.
+    #[must_use]
+    pub fn with_steps(self, number: usize) -> Self {
+        match self {
+            Self::Flow {} => self,
+            Self::Stochastic { strength, .. } => Self::Stochastic { strength, steps: number },
+            Self::Ancestral { freshness, variance, clip, .. } => {
+                Self::Ancestral { freshness, steps: number, variance, clip }
+            }
+        }
+    }
+
     /// The equation, with this solver where it is the ordinary one.
     #[must_use]
     pub fn equation(&self, solver: &Solver) -> Equation {

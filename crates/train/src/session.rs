@@ -46,27 +46,7 @@ impl Session {
     /// When the data cannot be used, or the folder is taken or cannot be written. Nothing is left behind unless the
     /// folder could be claimed.
     pub fn begin(recipe: Recipe, base: &Path, out: &Path) -> Result<Self, TrainError> {
-        let dataset = Dataset::load(&recipe.data, recipe.seed, base)?;
-        // Asked for before anything is written, so that too small a table is not found out in a half-made run.
-        dataset.batch(recipe.train.batch, recipe.seed, 0)?;
-        dataset.source_batch(recipe.train.batch, recipe.seed, 0)?;
-        let summary = DataSummary::of(&recipe, &dataset, base)?;
-        recipe.model.validate_for(summary.dim, summary.condition)?;
-        if let Some(stage) = &recipe.residual {
-            stage.head.validate_for(summary.dim)?;
-        }
-        check_size(&recipe, summary.dim)?;
-        if let ObjectiveConfig::Reconstruction(config) = &recipe.flow.objective {
-            config.covariance.validate(Some(summary.dim))?;
-            let (_, wanted) = config.pairing(recipe.train.batch);
-            if let Some(rows) = dataset.training_rows().filter(|rows| *rows < wanted) {
-                let message = format!(
-                    "{wanted} points are to be paired at once, but there are {rows} rows for training: lower \
-                     `flow.objective.pairing_batch`"
-                );
-                return Err(TrainError::Request(message));
-            }
-        }
+        let (dataset, summary) = ready(&recipe, base)?;
         if recipe.is_distilled() {
             // Looked at before anything is written; what students need of it is made when the training begins.
             chain::teacher(&recipe, &summary)?;
@@ -170,6 +150,35 @@ impl Session {
         }
         Ok(sinks)
     }
+}
+
+/// The data of a recipe, once it is certain that it can be trained on them as far as this is known without a training.
+///
+/// # Errors
+/// When the data cannot be used, or the network, the batch or the second stage does not suit them.
+pub fn ready(recipe: &Recipe, base: &Path) -> Result<(Dataset, DataSummary), TrainError> {
+    let dataset = Dataset::load(&recipe.data, recipe.seed, base)?;
+    // Asked for before anything is written, so that too small a table is not found out in a half-made run.
+    dataset.batch(recipe.train.batch, recipe.seed, 0)?;
+    dataset.source_batch(recipe.train.batch, recipe.seed, 0)?;
+    let summary = DataSummary::of(recipe, &dataset, base)?;
+    recipe.model.validate_for(summary.dim, summary.condition)?;
+    if let Some(stage) = &recipe.residual {
+        stage.head.validate_for(summary.dim)?;
+    }
+    check_size(recipe, summary.dim)?;
+    if let ObjectiveConfig::Reconstruction(config) = &recipe.flow.objective {
+        config.covariance.validate(Some(summary.dim))?;
+        let (_, wanted) = config.pairing(recipe.train.batch);
+        if let Some(rows) = dataset.training_rows().filter(|rows| *rows < wanted) {
+            let message = format!(
+                "{wanted} points are to be paired at once, but there are {rows} rows for training: lower \
+                 `flow.objective.pairing_batch`"
+            );
+            return Err(TrainError::Request(message));
+        }
+    }
+    Ok((dataset, summary))
 }
 
 /// Refuses a network that could not be kept in memory, before it is tried.

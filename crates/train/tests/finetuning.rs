@@ -355,7 +355,7 @@ fn every_recipe_that_starts_from_another_run_trains() {
             let text = thalweg_train::find_recipe(name).expect("the base is a recipe of ours").text;
             train(&mut begin(text, None, &tiny, &base).unwrap(), None);
         }
-        let short = ["train.steps=4", "train.batch=32", "train.validate_every=2"];
+        let short = ["train.steps=8", "train.batch=32", "train.validate_every=2"];
         let mut session =
             begin(embedded.text, Some(&base), &short, &folder.path().join(embedded.name)).unwrap();
         assert_eq!(session.recipe.name, embedded.name);

@@ -45,6 +45,11 @@ impl KeyPath {
         Self(self.0.iter().map(String::as_str).chain([key]).map(str::to_owned).collect())
     }
 
+    /// This path, and the other from there on.
+    pub(crate) fn joined(&self, other: &Self) -> Self {
+        Self([&self.0[..], &other.0[..]].concat())
+    }
+
     pub(crate) fn parent(&self) -> Self {
         Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
     }

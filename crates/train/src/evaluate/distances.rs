@@ -17,7 +17,7 @@ use crate::trained::{Samples, TrainedFlow};
 const SMALLEST_BLOCK: usize = 10;
 
 /// Samples and pairs of sets of true points, in the units that distances are measured in.
-struct Clouds {
+pub(super) struct Clouds {
     samples: Vec<f64>,
     pairs: Vec<[Vec<f64>; 2]>,
     dim: usize,
@@ -61,7 +61,7 @@ pub(super) fn score(
 
 impl Clouds {
     /// Model units for tables, so that standardised columns count alike; data units for formulas.
-    fn new(samples: &Samples, held_out: &HeldOut, dataset: &Dataset) -> Self {
+    pub(super) fn new(samples: &Samples, held_out: &HeldOut, dataset: &Dataset) -> Self {
         let mut clouds = Self {
             samples: samples.points.clone(),
             pairs: held_out.pairs.iter().map(|pair| pair.each_ref().map(|set| set.points.clone())).collect(),
@@ -78,11 +78,11 @@ impl Clouds {
         clouds
     }
 
-    fn samples(&self) -> Points<'_> {
+    pub(super) fn samples(&self) -> Points<'_> {
         Points::new(&self.samples, self.dim)
     }
 
-    fn pairs(&self) -> Vec<[Points<'_>; 2]> {
+    pub(super) fn pairs(&self) -> Vec<[Points<'_>; 2]> {
         self.pairs.iter().map(|pair| pair.each_ref().map(|values| Points::new(values, self.dim))).collect()
     }
 

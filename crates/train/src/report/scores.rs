@@ -1,8 +1,8 @@
 //! The table of scores, and a sentence on how to read each.
 
-use thalweg_metrics::Score;
 use thalweg_plot::{Cell, Item, Section, Table};
 
+use super::figures::between;
 use crate::evaluate::Evaluation;
 
 /// The scores with errors, intervals and floors, and what is missing.
@@ -53,42 +53,6 @@ pub(super) fn protocols(evaluation: &Evaluation) -> Option<Section> {
     (!evaluation.scores.is_empty()).then_some(section)
 }
 
-/// A score for a tile: `0.168 ± 0.010`.
-pub(super) fn with_error(score: &Score) -> String {
-    match score.standard_error.filter(|error| *error > 0.0) {
-        Some(error) => {
-            let decimals = decimals(error);
-            format!("{:.decimals$} ± {error:.decimals$}", score.value).replace('-', "−")
-        }
-        None => short(score.value),
-    }
-}
-
-/// An interval with as many decimals as its width deserves.
-fn between([low, high]: [f64; 2]) -> String {
-    let decimals = decimals(0.25 * (high - low));
-    format!("{low:.decimals$} to {high:.decimals$}").replace('-', "−")
-}
-
-/// Decimals that show two digits of an error.
-fn decimals(error: f64) -> usize {
-    if error > 0.0 { (1.0 - error.log10().floor()).clamp(0.0, 8.0) as usize } else { 3 }
-}
-
-/// Four significant digits at most.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 {
-        return "0".to_string();
-    }
-    if !(1e-3..1e6).contains(&size) {
-        return format!("{value:.2e}").replace('-', "−");
-    }
-    let decimals = (3.0 - size.log10().floor()).max(0.0) as usize;
-    let text = format!("{value:.decimals$}").replace('-', "−");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
-}
-
 fn reading(name: &str) -> &'static str {
     match name {
         "w1" => "Mean distance between samples and true points, paired as cheaply as possible.",
@@ -130,23 +94,5 @@ mod tests {
         for metric in [W1, W2, SlicedW2, Mmd2, Energy, Frechet] {
             assert!(reading(metric.name()).ends_with('.'), "{metric}");
         }
-    }
-
-    #[test]
-    fn errors_decide_the_digits_of_a_tile() {
-        let score = |value, standard_error| Score {
-            name: String::new(),
-            value,
-            standard_error,
-            interval: None,
-            floor: None,
-            protocol: String::new(),
-        };
-        assert_eq!(with_error(&score(0.167_77, Some(0.0102))), "0.168 ± 0.010");
-        assert_eq!(with_error(&score(-12.43, Some(1.4))), "−12.4 ± 1.4");
-        assert_eq!(with_error(&score(62.0, None)), "62");
-        assert_eq!(with_error(&score(0.25, Some(0.0))), "0.25");
-        assert_eq!(between([-0.000_96, 0.001_75]), "−0.00096 to 0.00175");
-        assert_eq!(between([0.241_9, 0.383_9]), "0.242 to 0.384");
     }
 }

@@ -8,7 +8,7 @@ const LOGARITHMIC_FROM: f64 = 5.0;
 
 /// What the log of a training tells.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     loss: Vec<[f64; 2]>,
     validation_loss: Vec<[f64; 2]>,
     learning_rate: Vec<[f64; 2]>,
@@ -138,7 +138,7 @@ fn seconds(records: &[Record]) -> Option<f64> {
 }
 
 /// A time span as one would say it.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 100.0 {
         return format!("{seconds:.1} s");
     }
