@@ -153,7 +153,7 @@ fn requests_that_do_not_fit_the_run() {
     for command in ["sample run", "sample run --stochastic 0.5", "evaluate run"] {
         thalweg(run, &format!("{command} --steps 0")).refused(&["--steps must be at least 1"]);
     }
-    thalweg(run, "likelihood run run/data.json").refused(&["data.json", ".npy, .npz or .csv"]);
+    thalweg(run, "likelihood run run/data.json").refused(&["data.json", ".npy, .npz, .hdf5 or .csv"]);
 }
 
 #[cfg(unix)]
