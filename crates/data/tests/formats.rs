@@ -293,8 +293,8 @@ fn a_summary_of_every_format() {
     assert_eq!((&picture("grey.png").shape[..], picture("grey.png").dtype), (&[2, 3, 1][..], DType::U8));
     assert_eq!((&picture("alpha.png").shape[..], picture("grey16.png").dtype), (&[2, 3, 4][..], DType::U16));
     assert_eq!(picture("grey16.png").range, Some((f64::from(102 * 257), f64::from(255 * 257))));
-    let error = inspect("data.h5").unwrap_err().to_string();
-    assert!(error.contains("should end in .npy, .npz, .csv"), "{error}");
+    let error = inspect("data.mat").unwrap_err().to_string();
+    assert!(error.contains("should end in .npy, .npz, .h5, .hdf5, .csv"), "{error}");
     let error = inspect("cells.csv.gz").unwrap_err().to_string();
     assert!(error.contains("compressed; unpack it first"), "{error}");
 }
