@@ -28,7 +28,7 @@ pub fn changed(
     if let (Some(name), true) = (name, names_solver) {
         return Err(Failure::request(format!("{name} has a solver of its own: only --steps goes with it")));
     }
-    let of_recipe = if names_solver { SamplerConfig::default() } else { settings.sampler };
+    let of_recipe = if names_solver { SamplerConfig::default() } else { settings.sampler.clone() };
     let steps = |of_recipe: Option<usize>| {
         solver.steps.or(of_recipe).ok_or_else(|| {
             let name = name.unwrap_or_default();
@@ -51,7 +51,8 @@ pub fn changed(
         (None, None, SamplerConfig::Stochastic { strength, steps: own }) => {
             SamplerConfig::Stochastic { strength, steps: steps(Some(own))? }
         }
-        (None, None, SamplerConfig::Flow {}) => SamplerConfig::Flow {},
+        (None, None, SamplerConfig::Blocks { .. }) if solver.steps.is_some() => SamplerConfig::Flow {},
+        (None, None, ordinary) => ordinary,
     };
     let found = of_steps(found, sampler)?;
     let solver =
@@ -103,27 +104,30 @@ mod tests {
         let stochastic = |strength, steps| SamplerConfig::Stochastic { strength, steps };
         let (small, large) = (StepVariance::Small, StepVariance::Large);
         let own = ancestral(0.5, 40, large, Some(3.0));
-        let check = |of_recipe: SamplerConfig, flags: &str, expected: SamplerConfig| {
-            let (sampler, solver) = asked(of_recipe, flags).ok().unwrap();
+        let check = |of_recipe: &SamplerConfig, flags: &str, expected: SamplerConfig| {
+            let (sampler, solver) = asked(of_recipe.clone(), flags).ok().unwrap();
             assert_eq!(sampler, expected, "{flags}");
             // The steps of other equations are not those of paths.
             assert!(sampler.is_flow() || solver == Solver::default(), "{flags}: {solver:?}");
         };
-        check(own, "", own);
-        check(own, "--steps 7", ancestral(0.5, 7, large, Some(3.0)));
-        check(own, "--ancestral 0", ancestral(0.0, 40, large, Some(3.0)));
-        check(own, "--clip 2 --variance small", ancestral(0.5, 40, small, Some(2.0)));
-        check(own, "--stochastic 1 --steps 9", stochastic(1.0, 9));
-        check(own, "--solver euler --steps 9", SamplerConfig::Flow {});
-        check(own, "--rtol 1e-4", SamplerConfig::Flow {});
-        check(stochastic(0.3, 60), "--steps 9", stochastic(0.3, 9));
-        check(stochastic(0.3, 60), "--stochastic 2", stochastic(2.0, 60));
-        check(SamplerConfig::Flow {}, "--ancestral 1 --steps 9", ancestral(1.0, 9, small, None));
-        check(SamplerConfig::Flow {}, "--steps 9", SamplerConfig::Flow {});
+        check(&own, "", own.clone());
+        check(&own, "--steps 7", ancestral(0.5, 7, large, Some(3.0)));
+        check(&own, "--ancestral 0", ancestral(0.0, 40, large, Some(3.0)));
+        check(&own, "--clip 2 --variance small", ancestral(0.5, 40, small, Some(2.0)));
+        check(&own, "--stochastic 1 --steps 9", stochastic(1.0, 9));
+        check(&own, "--solver euler --steps 9", SamplerConfig::Flow {});
+        check(&own, "--rtol 1e-4", SamplerConfig::Flow {});
+        check(&stochastic(0.3, 60), "--steps 9", stochastic(0.3, 9));
+        check(&stochastic(0.3, 60), "--stochastic 2", stochastic(2.0, 60));
+        check(&SamplerConfig::Flow {}, "--ancestral 1 --steps 9", ancestral(1.0, 9, small, None));
+        check(&SamplerConfig::Flow {}, "--steps 9", SamplerConfig::Flow {});
+        let blocks = SamplerConfig::Blocks { solvers: vec![Solver::default()] };
+        check(&blocks, "", blocks.clone());
+        check(&blocks, "--steps 9", SamplerConfig::Flow {});
         assert_eq!(asked(SamplerConfig::Flow {}, "--steps 9").ok().unwrap().1.steps, Steps::Fixed(9));
         for flags in ["--stochastic 1", "--stochastic 1 --rtol 1e-3", "--steps 0", "--solver euler --clip 2"]
         {
-            assert!(asked(own, flags).is_err(), "{flags}");
+            assert!(asked(own.clone(), flags).is_err(), "{flags}");
         }
     }
 }

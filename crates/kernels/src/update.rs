@@ -115,6 +115,17 @@ fn owned(tensor: Tensor<1>) -> FlexTensor {
     if fills_its_memory(&tensor) { tensor } else { tensor.to_contiguous() }
 }
 
+/// Gradients and moments below these sizes are taken for zero: beside `epsilon` they move nothing. Units that have died leave
+/// moments that fade for ever, and once these are subnormal, processors compute a hundred times slower with them.
+const GRADIENT: f64 = 1e-17;
+const FIRST: f64 = 1e-30;
+const SECOND: f64 = 1e-36;
+
+#[inline(always)]
+fn none_below<T: Real>(size: f64, value: T) -> T {
+    if value.magnitude() < T::of(size) { T::of(0.0) } else { value }
+}
+
 struct Adam<'a, T> {
     update: AdamUpdate,
     value: &'a mut [T],
@@ -135,9 +146,9 @@ impl<T: Real> Loop for Adam<'_, T> {
             [step_size, 1.0 / root_of_correction, epsilon, pull, shrink].map(T::of);
         let moments = self.first.iter_mut().zip(self.second.iter_mut());
         for ((value, (first, second)), gradient) in self.value.iter_mut().zip(moments).zip(self.gradient) {
-            let gradient = *gradient + pull * *value;
-            *first = beta1 * *first + news1 * gradient;
-            *second = beta2 * *second + news2 * gradient * gradient;
+            let gradient = none_below(GRADIENT, *gradient + pull * *value);
+            *first = none_below(FIRST, beta1 * *first + news1 * gradient);
+            *second = none_below(SECOND, beta2 * *second + news2 * gradient * gradient);
             *value = shrink * *value - step_size * *first / (second.root() * correction + epsilon);
         }
     }

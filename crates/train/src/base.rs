@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thalweg_nets::Mlp;
-use thalweg_run::{Checkpoint, Document, RecipeError, RunDir};
+use thalweg_run::{Checkpoint, Document, Invalid, RecipeError, RunDir};
 use thalweg_solve::Placement;
 
 use crate::chain::DistillationConfig;
@@ -75,7 +75,14 @@ pub fn inherited_by(document: &Document) -> &'static [&'static [&'static str]] {
 pub fn read_completed(own: &Document, completed: &Document, before: &Recipe) -> Result<Recipe, RecipeError> {
     let mut recipe: Recipe = completed.read()?;
     if let ObjectiveConfig::Distillation(students) = &mut recipe.flow.objective {
-        students.networks = students.networks.or(Some(before.parts()));
+        let networks = before.parts();
+        if students.networks.is_some_and(|said| said != networks) {
+            let message = format!(
+                "what is distilled has {networks} networks one after the other: leave this out to take their number over"
+            );
+            return Err(completed.explain(&Invalid::new("flow.objective.networks", message)));
+        }
+        students.networks = Some(networks);
         let says = |key: &str| own.has(&["evaluate", key]);
         if !says("solver") {
             recipe.evaluate.solver = DistillationConfig::step();
@@ -85,6 +92,13 @@ pub fn read_completed(own: &Document, completed: &Document, before: &Recipe) -> 
         }
         if !says("likelihood_points") {
             recipe.evaluate.likelihood_points = 0;
+        }
+        // They are taught the ways of guided samples, where samples are.
+        if !says("guidance") {
+            recipe.evaluate.guidance = 1.0;
+        }
+        if !own.has(&["model", "condition_dropout"]) {
+            recipe.model.condition_dropout = 0.0;
         }
     }
     recipe.validate().map_err(|invalid| completed.explain(&invalid))?;

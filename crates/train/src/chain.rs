@@ -22,7 +22,10 @@ pub use distillation::DistillationConfig;
 pub use local::{LocalConfig, Weights};
 pub(crate) use pushed::{dataset_of, smooth};
 pub(crate) use shared::block_of;
-pub(crate) use states::{StoredStates, teacher};
+pub(crate) use states::{StoredStates, fingerprint, teacher};
+
+/// Most networks of one chain.
+const MOST_NETWORKS: usize = 1_000;
 
 /// What is trained in some steps: one network of a recipe, or all of them together after each.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,6 +127,21 @@ impl Recipe {
         MlpConfig { width, ..self.model.clone() }
     }
 
+    /// The setting by which steps of one of its networks cost more than those of another, so that the first ones do not tell
+    /// how long all of them take.
+    pub(crate) fn uneven_steps(&self) -> Option<&'static str> {
+        match (&self.local, &self.flow.objective) {
+            (Some(local), _) if !local.widths.is_empty() => Some("local.widths"),
+            (None, ObjectiveConfig::Distillation(config)) if !config.widths.is_empty() => {
+                Some("flow.objective.widths")
+            }
+            (None, ObjectiveConfig::Distillation(_)) if self.together() > 0.0 => {
+                Some("flow.objective.together")
+            }
+            _ => None,
+        }
+    }
+
     /// What all chains have in common.
     pub(crate) fn validate_chain(&self) -> Result<(), Invalid> {
         if let Some(local) = &self.local {
@@ -134,8 +152,9 @@ impl Recipe {
         }
         if self.is_chain() && self.part(self.parts()).steps.end < self.parts() as u64 {
             let message = format!(
-                "{} networks are trained one after the other, so there must be at least as many steps",
-                self.parts()
+                "{} networks are trained one after the other, so there must be at least as many steps{}",
+                self.parts(),
+                if self.together() > 0.0 { " beside those of `flow.objective.together`" } else { "" }
             );
             return Err(Invalid::new("train.steps", message));
         }

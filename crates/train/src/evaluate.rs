@@ -129,7 +129,7 @@ pub fn evaluate(
     }
     let settings = &flow.recipe.evaluate;
     let solver = options.solver.clone().unwrap_or_else(|| settings.solver.clone());
-    let sampler = options.sampler.unwrap_or(settings.sampler);
+    let sampler = options.sampler.clone().unwrap_or_else(|| settings.sampler.clone());
     let refused = |invalid: Invalid| TrainError::Request(format!("{}: {}", invalid.path, invalid.message));
     sampler.validate(&flow.recipe).map_err(refused)?;
     let mut tally = Tally::default();
@@ -137,7 +137,13 @@ pub fn evaluate(
     tally.warnings.extend(held_out.warning(settings.samples));
 
     let source = tally.keep("samples and paths", flow.source(held_out.rows(), options.seed));
-    let shared = Shared { dataset, held_out: &held_out, solver: &solver, sampler, seed: options.seed };
+    let shared = Shared {
+        dataset,
+        held_out: &held_out,
+        solver: &solver,
+        sampler: sampler.clone(),
+        seed: options.seed,
+    };
     let mut samples = None;
     if let Some(source) = &source {
         samples = shared.samples(&mut tally, flow, source);
@@ -220,7 +226,7 @@ impl Shared<'_> {
     fn motion(&self, tally: &mut Tally, flow: &TrainedFlow, source: &[f64], samples: Option<&Samples>) {
         let before = tally.scores.len();
         motion::score(tally, flow, self.dataset, source, self.held_out, self.solver);
-        if !self.sampler.is_flow() {
+        if !self.sampler.is_ordinary() {
             for score in &mut tally.scores[before..] {
                 score.protocol += "; paths are those of the ordinary equation, samples are not drawn by it";
             }
@@ -293,7 +299,7 @@ pub fn write_scores(run: &RunDir, flow: &TrainedFlow, evaluation: &Evaluation) -
         samples: evaluation.truth.rows(),
         truth: evaluation.truth.origin.to_string(),
         solver: evaluation.solver.clone(),
-        sampler: evaluation.sampler,
+        sampler: evaluation.sampler.clone(),
         likelihood_solver: settings.likelihood_solver.clone(),
         guidance: settings.guidance,
         data_fingerprint: flow.summary.fingerprint.clone(),

@@ -3,13 +3,14 @@
 use burn::tensor::Tensor;
 use thalweg_data::{Batch, Condition};
 use thalweg_flow::Interval;
-use thalweg_nets::Mlp;
+use thalweg_nets::{Mlp, MlpConfig};
 use thalweg_solve::{Placement, Save, Solver, solve_field, to_host};
 
 use crate::chain::{DistillationConfig, Role};
 use crate::error::TrainError;
 use crate::field::{FlowField, Reading, reading};
 use crate::recipe::Recipe;
+use crate::sampler::SamplerConfig;
 use crate::stages::Stages;
 use crate::trained::{Equation, TrainedFlow, row_ranges, select};
 
@@ -38,19 +39,27 @@ pub(crate) struct Leg<'a> {
 }
 
 impl TrainedFlow {
-    /// The networks from noise to data, each with its solver: the one asked for, unless the recipe has one for each and
-    /// no other than the recipe's is asked for.
+    /// The networks from noise to data, each with the solver that is asked for; students have their own.
     pub(crate) fn legs<'a>(&'a self, solver: &Solver) -> Vec<Leg<'a>> {
         self.legs_of(self.stages(), solver)
+    }
+
+    /// The networks from noise to data with the solvers of an ordinary equation.
+    pub(crate) fn legs_by<'a>(&'a self, equation: &Equation) -> Vec<Leg<'a>> {
+        match equation {
+            Equation::Flow(solver) => self.legs(solver),
+            Equation::Blocks(solvers) => {
+                let own = solvers.iter().rev().cloned();
+                let legs = self.legs(&self.recipe.evaluate.solver).into_iter();
+                legs.zip(own).map(|(leg, solver)| Leg { solver, ..leg }).collect()
+            }
+            Equation::Stochastic { .. } | Equation::Ancestral { .. } => Vec::new(),
+        }
     }
 
     /// The same of networks in another precision.
     pub(crate) fn legs_of<'a>(&self, stages: &'a Stages, solver: &Solver) -> Vec<Leg<'a>> {
         let recipe = &self.recipe;
-        let own: &[Solver] = match &recipe.local {
-            Some(local) if *solver == recipe.evaluate.solver => &local.solvers,
-            _ => &[],
-        };
         let networks: Vec<&Mlp> = if recipe.shares_weights() {
             vec![&stages.flow; recipe.parts()]
         } else {
@@ -60,9 +69,7 @@ impl TrainedFlow {
         let leg = |(index, network): (usize, &'a Mlp)| {
             let (interval, solver) = match recipe.part(index + 1).role {
                 Role::Whole => (recipe.flow.path.interval(), solver.clone()),
-                Role::Block { .. } | Role::Blocks(_) => {
-                    (Interval::UNIT, own.get(index).cloned().unwrap_or_else(|| solver.clone()))
-                }
+                Role::Block { .. } | Role::Blocks(_) => (Interval::UNIT, solver.clone()),
                 Role::Student(interval) => (interval, DistillationConfig::step()),
                 Role::Students => unreachable!("all together is not one network"),
             };
@@ -114,12 +121,16 @@ impl TrainedFlow {
     pub(crate) fn check_equation(&self, equation: &Equation) -> Result<(), TrainError> {
         let refuse = |message: &str| Err(TrainError::Request(message.to_string()));
         match equation {
-            Equation::Flow(solver) if self.recipe.is_distilled() && *solver != DistillationConfig::step() => {
+            Equation::Flow(solver) if self.recipe.is_distilled() && !DistillationConfig::is_step(solver) => {
                 refuse(
                     "this flow is distilled: each of its networks makes one step of euler, so leave the solver out",
                 )
             }
             Equation::Flow(_) => Ok(()),
+            Equation::Blocks(solvers) => {
+                let sampler = SamplerConfig::Blocks { solvers: solvers.clone() };
+                sampler.validate(&self.recipe).map_err(|invalid| TrainError::Request(invalid.message))
+            }
             _ if self.recipe.is_chain() => refuse(
                 "stochastic and ancestral steps need the score at every time, which a chain of networks does not give: \
                  leave them out",
@@ -128,7 +139,8 @@ impl TrainedFlow {
         }
     }
 
-    /// Where samples are after equal parts of their way, `parts` of them, beginning with the noise, in model units.
+    /// Where samples are after equal parts of their way, `parts` of them, beginning with the noise, in model units, with the
+    /// guidance of the recipe.
     ///
     /// # Errors
     /// When the networks cannot be shared out among so many parts, or a solve fails.
@@ -139,6 +151,7 @@ impl TrainedFlow {
         solver: &Solver,
         parts: usize,
     ) -> Result<Vec<Vec<f64>>, TrainError> {
+        let guidance = self.recipe.evaluate.guidance;
         let dim = self.summary.dim;
         let legs = self.legs(solver);
         if legs.len() > 1 && !legs.len().is_multiple_of(parts) {
@@ -153,7 +166,7 @@ impl TrainedFlow {
             let condition = select(condition, &rows);
             let mut x = placement.tensor::<2>(part, [rows.len(), dim]);
             if let [leg] = &legs[..] {
-                let field = self.leg_field(leg, (&condition, rows.len()), 1.0, &placement);
+                let field = self.leg_field(leg, (&condition, rows.len()), guidance, &placement);
                 let times = Save::evenly(leg.interval.span(), parts + 1);
                 let solved =
                     solve_field(&leg.solver, leg.interval.span(), x, &times, &field).map_err(failed)?;
@@ -165,7 +178,7 @@ impl TrainedFlow {
             let each = legs.len() / parts;
             states[0].extend(to_host(&x));
             for (index, leg) in legs.iter().enumerate() {
-                let field = self.leg_field(leg, (&condition, rows.len()), 1.0, &placement);
+                let field = self.leg_field(leg, (&condition, rows.len()), guidance, &placement);
                 x = solve_field(&leg.solver, leg.interval.span(), x, &Save::End, &field)
                     .map_err(failed)?
                     .state;
@@ -194,7 +207,8 @@ impl TrainedFlow {
         let is_plain = reading(&self.recipe, &self.summary) == Reading::Plain;
         // Students of students of a flow know another time.
         let same_times = legs.len() == 1 || leg.interval == Interval::UNIT;
-        let fits = *leg.network.config() == recipe.model_of(number);
+        let shape = |config: &MlpConfig| MlpConfig { condition_dropout: 0.0, ..config.clone() };
+        let fits = shape(leg.network.config()) == shape(&recipe.model_of(number));
         (is_plain && same_times && fits).then_some(leg.network)
     }
 

@@ -207,4 +207,21 @@ mod tests {
         let model = Optimizer::new(OptimizerConfig::default()).update(model, ByName::new(), 0.1);
         assert_eq!(to_host(&model.values.val()), [1.0, 2.0]);
     }
+
+    /// Moments of a unit that has died fade to nothing, and not to numbers that are slow to compute with.
+    #[test]
+    fn moments_without_gradients_become_zero() {
+        let placement = Placement::cpu();
+        let mut optimizer = Optimizer::new(OptimizerConfig::default());
+        let mut model = One { values: Param::from_tensor(placement.tensor(&[1.0], [1])) };
+        for step in 0..2000 {
+            let gradient = if step == 0 { 1.0 } else { 0.0 };
+            let gradients = ByName::from([("values".to_string(), placement.tensor(&[gradient], [1]))]);
+            model = optimizer.update(model, gradients, 1e-3);
+            let first = to_host(&optimizer.first["values"])[0];
+            assert!(first == 0.0 || first.abs() >= 1e-30, "{first:e} after {step}");
+        }
+        assert_eq!(to_host(&optimizer.first["values"]), [0.0]);
+        assert!(to_host(&optimizer.second["values"])[0] > 0.0);
+    }
 }

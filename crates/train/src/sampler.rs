@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thalweg_flow::{AncestralSampler, CouplingConfig, StepVariance, StochasticSampler};
 use thalweg_run::Invalid;
-use thalweg_solve::Solver;
+use thalweg_solve::{Solver, Steps};
 
 use crate::evaluate::words;
 use crate::objective::ObjectiveConfig;
@@ -11,11 +11,16 @@ use crate::recipe::Recipe;
 use crate::trained::Equation;
 
 /// How an evaluation, and `thalweg sample`, draws samples: `evaluate.sampler`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SamplerConfig {
     /// The ordinary equation, by `evaluate.solver`.
     Flow {},
+    /// The same of a local chain, with a solver for each block.
+    Blocks {
+        /// The solvers, from the data.
+        solvers: Vec<Solver>,
+    },
     /// The stochastic equation with the same marginals, by Euler and Maruyama's method.
     Stochastic {
         /// Strength `η` of its noise; default 1.
@@ -57,17 +62,23 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// Whether samples are the ends of the flow's own paths.
+    /// Whether samples are drawn by the ordinary equation with one solver.
     #[must_use]
     pub fn is_flow(&self) -> bool {
         matches!(self, Self::Flow {})
     }
 
+    /// Whether samples are the ends of the flow's own paths.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, Self::Flow {} | Self::Blocks { .. })
+    }
+
     /// The same equation by another number of steps; that of the flow has a solver of its own.
     #[must_use]
-    pub fn with_steps(self, number: usize) -> Self {
-        match self {
-            Self::Flow {} => self,
+    pub fn with_steps(&self, number: usize) -> Self {
+        match *self {
+            Self::Flow {} | Self::Blocks { .. } => Self::Flow {},
             Self::Stochastic { strength, .. } => Self::Stochastic { strength, steps: number },
             Self::Ancestral { freshness, variance, clip, .. } => {
                 Self::Ancestral { freshness, steps: number, variance, clip }
@@ -80,6 +91,7 @@ impl SamplerConfig {
     pub fn equation(&self, solver: &Solver) -> Equation {
         match *self {
             Self::Flow {} => Equation::Flow(solver.clone()),
+            Self::Blocks { ref solvers } => Equation::Blocks(solvers.clone()),
             Self::Stochastic { strength, steps } => Equation::Stochastic { strength, steps },
             Self::Ancestral { freshness, steps, variance, clip } => {
                 Equation::Ancestral { freshness, steps, variance, clip }
@@ -95,6 +107,9 @@ impl SamplerConfig {
         let refuse = |message: String| Err(Invalid::new("evaluate.sampler", message));
         if self.is_flow() {
             return Ok(());
+        }
+        if let Self::Blocks { solvers } = self {
+            return of_blocks(solvers, recipe).or_else(&refuse);
         }
         if recipe.is_chain() {
             let message = "a chain of networks gives no score at every time: take { kind = \"flow\" }";
@@ -124,7 +139,7 @@ impl SamplerConfig {
             return refuse(message.to_string());
         }
         let checked = match *self {
-            Self::Flow {} => Ok(()),
+            Self::Flow {} | Self::Blocks { .. } => Ok(()),
             Self::Stochastic { strength, steps } => {
                 StochasticSampler { schedule, strength, steps }.validate()
             }
@@ -139,6 +154,10 @@ impl SamplerConfig {
     pub(crate) fn words(&self, solver: &Solver) -> String {
         match *self {
             Self::Flow {} => words(solver),
+            Self::Blocks { ref solvers } => {
+                let each: Vec<String> = solvers.iter().map(words).collect();
+                format!("from the data: {}", each.join("; "))
+            }
             Self::Stochastic { strength, steps } => {
                 format!("the stochastic equation of strength {strength}, {steps} equal steps")
             }
@@ -156,10 +175,10 @@ impl SamplerConfig {
         }
     }
 
-    /// The flags of the command line; none for the flow.
+    /// The flags of the command line; none for the ordinary equation.
     pub(crate) fn flags(&self) -> String {
         match *self {
-            Self::Flow {} => String::new(),
+            Self::Flow {} | Self::Blocks { .. } => String::new(),
             Self::Stochastic { strength, steps } => format!(" --stochastic {strength} --steps {steps}"),
             Self::Ancestral { freshness, steps, variance, clip } => {
                 let variance = match variance {
@@ -171,6 +190,29 @@ impl SamplerConfig {
             }
         }
     }
+}
+
+/// Why a chain cannot be sampled by these solvers.
+fn of_blocks(solvers: &[Solver], recipe: &Recipe) -> Result<(), String> {
+    let Some(local) = &recipe.local else {
+        return Err("a solver for each block is for local chains: take { kind = \"flow\" }".to_string());
+    };
+    if solvers.len() != local.blocks {
+        return Err(format!(
+            "there are {} solvers for {} blocks: give one for each",
+            solvers.len(),
+            local.blocks
+        ));
+    }
+    for solver in solvers {
+        solver.validate().map_err(|error| error.to_string())?;
+        if let Steps::Grid(nodes) = &solver.steps
+            && nodes.first().zip(nodes.last()) != Some((&0.0, &1.0))
+        {
+            return Err("a grid must run from 0 to 1, the ends of a block".to_string());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

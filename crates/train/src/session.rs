@@ -45,11 +45,14 @@ impl Session {
     /// # Errors
     /// When the data cannot be used, or the folder is taken or cannot be written. Nothing is left behind unless the
     /// folder could be claimed.
-    pub fn begin(recipe: Recipe, base: &Path, out: &Path) -> Result<Self, TrainError> {
+    pub fn begin(mut recipe: Recipe, base: &Path, out: &Path) -> Result<Self, TrainError> {
         let (dataset, summary) = ready(&recipe, base)?;
         if recipe.is_distilled() {
             // Looked at before anything is written; what students need of it is made when the training begins.
-            chain::teacher(&recipe, &summary)?;
+            let teacher = chain::teacher(&recipe, &summary)?;
+            if let ObjectiveConfig::Distillation(config) = &mut recipe.flow.objective {
+                config.teacher = Some(chain::fingerprint(&teacher));
+            }
         }
         let start = recipe.from.as_ref().filter(|_| !recipe.is_distilled());
         let start = start.map(|from| base::load(from, &recipe, &summary)).transpose()?;
@@ -178,8 +181,33 @@ pub fn ready(recipe: &Recipe, base: &Path) -> Result<(Dataset, DataSummary), Tra
             return Err(TrainError::Request(message));
         }
     }
+    check_kept(recipe, &dataset, summary.dim)?;
     Ok((dataset, summary))
 }
+
+/// Refuses points and states that could not be kept in memory, before they are made.
+fn check_kept(recipe: &Recipe, dataset: &Dataset, dim: usize) -> Result<(), TrainError> {
+    let (key, rows, each) = match (&recipe.local, &recipe.flow.objective) {
+        (Some(local), _) => {
+            let rows =
+                local.points.map(|points| dataset.training_rows().map_or(points, |rows| rows.min(points)));
+            ("local.points", rows.unwrap_or(0), if recipe.shares_weights() { local.blocks } else { 1 })
+        }
+        (None, ObjectiveConfig::Distillation(config)) => {
+            ("flow.objective.pairs", config.pairs, config.students + 1)
+        }
+        _ => return Ok(()),
+    };
+    let most = MOST_KEPT / dim.saturating_mul(each).max(1);
+    if rows > most {
+        let message = format!("`{key}`: {rows} points do not fit into memory: take at most {most}");
+        return Err(TrainError::Request(message));
+    }
+    Ok(())
+}
+
+/// Most numbers that are kept between the networks of a chain: 2 GiB of them.
+const MOST_KEPT: usize = 1 << 28;
 
 /// Refuses a network that could not be kept in memory, before it is tried.
 fn check_size(recipe: &Recipe, dim: usize) -> Result<(), TrainError> {

@@ -63,6 +63,8 @@ pub struct SampleRequest {
 pub enum Equation {
     /// The ordinary one.
     Flow(Solver),
+    /// The ordinary ones of the blocks of a local chain, with a solver for each, from the data.
+    Blocks(Vec<Solver>),
     /// A stochastic one with the same marginals.
     Stochastic {
         /// Strength `η` of its noise.
@@ -166,7 +168,8 @@ impl TrainedFlow {
         };
         let state = TrainState::from_checkpoint(&recipe, &summary, &checkpoint)?;
         let (begun, parts) = (recipe.part_after(state.step).number, recipe.parts());
-        if begun < parts {
+        let is_untouched = parts > 1 && state.step <= recipe.part(parts).steps.start;
+        if begun < parts || is_untouched {
             let message = format!(
                 "{} has learned {} of its {parts} parts: go on with `thalweg train --resume --out {}`",
                 run.path().display(),
@@ -311,9 +314,9 @@ impl TrainedFlow {
             let told = select(condition, &rows);
             let alone = || self.field(self.network(), &told, request.guidance, &placement);
             let end = match &request.equation {
-                Equation::Flow(solver) => {
+                Equation::Flow(_) | Equation::Blocks(_) => {
                     let mut x = x0;
-                    for leg in self.legs(solver) {
+                    for leg in self.legs_by(&request.equation) {
                         let field = self.leg_field(&leg, (&told, rows.len()), request.guidance, &placement);
                         let solution = sample(&field, x, &leg.solver, leg.interval)
                             .map_err(|error| TrainError::solve("sampling", error))?;

@@ -179,11 +179,58 @@ fn a_stopped_distillation_goes_on_to_the_same_bits_without_its_teacher() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("the run to start from cannot be used"), "{error}");
+    assert!(error.contains("the states that were kept are made again"), "{error}");
     drop(resumed);
     fs::rename(at("away"), at("chain")).unwrap();
     let mut resumed = Session::resume(&at("damaged")).unwrap();
     assert_eq!(train(&mut resumed, None), Ending::Finished);
     assert!(resumed.state.to_checkpoint(&resumed.recipe, &resumed.summary) == expected);
+    drop(resumed);
+    // A teacher that has learned something else since teaches no more.
+    let mut session = begin(STUDENTS, Some(&at("chain")), &small, &at("betrayed")).unwrap();
+    train(&mut session, Some(7));
+    drop(session);
+    fs::remove_dir_all(at("betrayed").join("made")).unwrap();
+    fs::rename(at("chain"), at("away")).unwrap();
+    drop(base(folder.path(), "chain", &[&CHAIN[..], &["train.steps=61"]].concat()));
+    let mut resumed = Session::resume(&at("betrayed")).unwrap();
+    let ending = resumed.train(&mut thalweg_run::Sinks::new(), |_| std::ops::ControlFlow::Continue(()));
+    assert!(ending.unwrap_err().to_string().contains("has other weights"));
+}
+
+/// One step of Euler is what students make, however it is written.
+#[test]
+fn their_own_solver_may_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(base(folder.path(), "flow", &["train.steps=8"]));
+    let named = ["evaluate.solver={method='euler',steps={fixed=1}}", "train.steps=4"];
+    let flow = students(folder.path(), "flow", "students", &named).flow();
+    assert_eq!(ends(&flow, &Solver::fixed(Method::Euler, 1), &Condition::None).1, 2.0);
+}
+
+/// Guided samples are what is taught, and students are not guided once more.
+#[test]
+fn guidance_is_taught_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = [
+        "data.target.kind=eight-gaussians",
+        "data.standardise=true",
+        "data.condition.kind=label",
+        "model.condition_dropout=0.2",
+        "evaluate.guidance=2.0",
+    ];
+    let flow = base(folder.path(), "flow", &told);
+    let session = students(folder.path(), "flow", "students", &["flow.objective.students=1"]);
+    assert_eq!((session.recipe.evaluate.guidance, session.recipe.model.condition_dropout), (1.0, 0.0));
+    let told = Condition::Labels((0..300).map(|row| row % 8).collect());
+    let (points, evaluations) = own(&session.flow(), &told);
+    let at = |guidance: f64| {
+        let (condition, equation) = (ConditionRequest::AsInData, Equation::Flow(Solver::default()));
+        let request = SampleRequest { number: 300, seed: 5, condition, guidance, equation };
+        flow.sample_from(&flow.source(300, 5).unwrap(), &told, &request).unwrap().points
+    };
+    let [plain, guided] = [1.0, 2.0].map(|guidance| distance(&points, &at(guidance)));
+    assert!(guided < 0.5 * plain && evaluations == 1.0, "{guided}, {plain} from plain");
 }
 
 #[test]
@@ -200,6 +247,11 @@ fn what_cannot_be_distilled_is_refused() {
     refused("chain", &["flow.objective.students=0"], "at least 1");
     refused("chain", &["flow.objective.students=3"], "take a divisor of 4");
     refused("chain", &["flow.objective.networks=8"], "has 4 networks");
+    refused("chain", &["flow.objective.teacher=x"], "has other weights");
+    refused("chain", &["flow.objective.pairs=9000000000000000000"], "do not fit into memory");
+    refused("chain", &["flow.objective.students=100000"], "at most 1000");
+    refused("chain", &["flow.objective.solver={method='euler',steps={grid=[0,1]}}"], "not a grid");
+    refused("chain", &["flow.objective.together=0.001", "train.steps=40"], "less than one step");
     refused("chain", &["flow.objective.pairs=3"], "at least `train.batch`");
     refused("chain", &["flow.objective.widths=[3]"], "1 widths for 2 networks");
     refused("chain", &["flow.objective.together=1.0"], "a share lies in [0, 1)");

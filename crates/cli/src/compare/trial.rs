@@ -32,6 +32,7 @@ pub fn time(
     stop: &Stop,
 ) -> Result<Option<Trial>, TrainError> {
     remove(folder)?;
+    let moves = time_of_moves(recipe, (base, folder), stop)?;
     let mut recipe = recipe.clone();
     recipe.train.steps = ENDLESS;
     recipe.train.checkpoint_every = ENDLESS;
@@ -75,6 +76,7 @@ pub fn time(
         return Err(TrainError::Request(format!("the trial of {name} ended before a step could be timed")));
     };
     let seconds_per_step = elapsed / steps as f64;
+    let preparations = preparations + moves;
     let pace = Pace { start: preparations, step: seconds_per_step, steps_of_pool };
     let planned = pace.steps_within(seconds);
     if planned == 0 {
@@ -84,6 +86,25 @@ pub fn time(
         )));
     }
     Ok(Some(Trial { start: preparations, timed: steps, seconds_per_step, steps: planned }))
+}
+
+/// What a local chain takes for moving its data from block to block: the time of the shortest chain that there is. Other
+/// trainings move no data.
+fn time_of_moves(recipe: &Recipe, (base, folder): (&Path, &Path), stop: &Stop) -> Result<f64, TrainError> {
+    if recipe.local.is_none() {
+        return Ok(0.0);
+    }
+    let mut recipe = recipe.clone();
+    recipe.train.steps = recipe.parts() as u64;
+    let mut session = Session::begin(recipe, base, folder)?;
+    let began = Instant::now();
+    session.train(&mut Sinks::new(), |_| {
+        if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let seconds = began.elapsed().as_secs_f64();
+    drop(session);
+    remove(folder)?;
+    Ok(seconds)
 }
 
 fn remove(folder: &Path) -> Result<(), TrainError> {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thalweg_flow::{CouplingConfig, Interval, PathConfig, Prediction, TimeSampler};
 use thalweg_run::Invalid;
-use thalweg_solve::{Method, Solver};
+use thalweg_solve::{Method, Solver, Steps};
 
-use super::validate_widths;
+use super::{MOST_NETWORKS, validate_widths};
 use crate::recipe::Recipe;
 
 /// Networks that each make in one evaluation what a part of a trained flow or chain makes in many.
@@ -32,6 +32,9 @@ pub struct DistillationConfig {
     /// Networks of what is distilled: 1 for a flow. Taken from its run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub networks: Option<usize>,
+    /// A fingerprint of the weights of what is distilled, which must not change. Taken from its run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
 }
 
 impl Default for DistillationConfig {
@@ -44,6 +47,7 @@ impl Default for DistillationConfig {
             together: 0.0,
             widths: Vec::new(),
             networks: None,
+            teacher: None,
         }
     }
 }
@@ -53,6 +57,12 @@ impl DistillationConfig {
     #[must_use]
     pub fn step() -> Solver {
         Solver::fixed(Method::Euler, 1)
+    }
+
+    /// Whether a solver is one step of Euler.
+    #[must_use]
+    pub fn is_step(solver: &Solver) -> bool {
+        solver.method == Method::Euler && solver.steps == Steps::Fixed(1)
     }
 
     /// The time that student `number`, from 1 at the data, takes in one step: a part of that of a flow, or all of that of
@@ -70,8 +80,8 @@ impl DistillationConfig {
         if recipe.from.is_none() {
             return at("kind", "distils a trained flow or chain: say which with `from.run`".to_string());
         }
-        if self.students == 0 {
-            return at("students", "must be at least 1".to_string());
+        if !(1..=MOST_NETWORKS).contains(&self.students) {
+            return at("students", format!("must be at least 1 and at most {MOST_NETWORKS}"));
         }
         if let Some(networks) = self.networks.filter(|n| *n > 1 && !n.is_multiple_of(self.students)) {
             let message = format!(
@@ -86,11 +96,17 @@ impl DistillationConfig {
         if !(0.0..1.0).contains(&self.together) {
             return at("together", format!("a share lies in [0, 1), not at {}", self.together));
         }
+        if self.together > 0.0 && (self.together * recipe.train.steps as f64).round() < 1.0 {
+            return at("together", "is less than one step: set it to 0, or take more steps".to_string());
+        }
         if self.together > 0.0 && self.students == 1 {
             return at("together", "one student is alone: set it to 0".to_string());
         }
         validate_widths("flow.objective.widths", &self.widths, self.students)?;
         self.solver.validate().map_err(|error| Invalid::new("flow.objective.solver", error.to_string()))?;
+        if matches!(self.solver.steps, Steps::Grid(_)) {
+            return at("solver", "takes equal steps or a tolerance, not a grid".to_string());
+        }
         self.validate_flow(recipe)
     }
 
@@ -117,7 +133,7 @@ impl DistillationConfig {
             return refuse("flow.objective", "students are neither blocks nor followed by a second stage");
         }
         // Known as soon as the recipe is completed by what it distils.
-        if self.networks.is_some() && recipe.evaluate.solver != Self::step() {
+        if self.networks.is_some() && !Self::is_step(&recipe.evaluate.solver) {
             let message = "a student makes one step of euler, whatever the solver: remove it";
             return refuse("evaluate.solver", message);
         }

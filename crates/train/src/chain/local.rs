@@ -6,7 +6,7 @@ use thalweg_flow::{CouplingConfig, LocalBlock, LocalInterpolant, LocalSchedule, 
 use thalweg_run::Invalid;
 use thalweg_solve::{Solver, Steps};
 
-use super::validate_widths;
+use super::{MOST_NETWORKS, validate_widths};
 use crate::objective::ObjectiveConfig;
 use crate::recipe::Recipe;
 
@@ -40,9 +40,6 @@ pub struct LocalConfig {
     /// Width of each block, from the data; left out, all have that of the model.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub widths: Vec<usize>,
-    /// Solver of each block for samples, from the data; left out, all have that of the evaluation.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub solvers: Vec<Solver>,
 }
 
 impl Default for LocalConfig {
@@ -58,7 +55,6 @@ impl Default for LocalConfig {
             points: None,
             solver: Solver::default(),
             widths: Vec::new(),
-            solvers: Vec::new(),
         }
     }
 }
@@ -93,6 +89,9 @@ impl LocalConfig {
 
     pub(crate) fn validate(&self, recipe: &Recipe) -> Result<(), Invalid> {
         let at = |key: &str, message: String| Err(Invalid::new(format!("local.{key}"), message));
+        if self.blocks > MOST_NETWORKS {
+            return at("blocks", format!("more than {MOST_NETWORKS} take too long"));
+        }
         self.schedule().validate().map_err(|error| Invalid::new("local", error.to_string()))?;
         validate_widths("local.widths", &self.widths, self.blocks)?;
         if self.warm_start && self.widths.iter().any(|width| *width != self.widths[0]) {
@@ -104,18 +103,10 @@ impl LocalConfig {
             return at("points", "must be at least `train.batch`".to_string());
         }
         self.solver.validate().map_err(|error| Invalid::new("local.solver", error.to_string()))?;
-        if !self.solvers.is_empty() && self.solvers.len() != self.blocks {
-            let message =
-                format!("there are {} for {} blocks: give one for each", self.solvers.len(), self.blocks);
-            return at("solvers", message);
-        }
-        for solver in self.solvers.iter().chain([&self.solver]) {
-            solver.validate().map_err(|error| Invalid::new("local.solvers", error.to_string()))?;
-            if let Steps::Grid(nodes) = &solver.steps
-                && nodes.first().zip(nodes.last()) != Some((&0.0, &1.0))
-            {
-                return at("solvers", "a grid must run from 0 to 1, the ends of a block".to_string());
-            }
+        if let Steps::Grid(nodes) = &self.solver.steps
+            && nodes.first().zip(nodes.last()) != Some((&0.0, &1.0))
+        {
+            return at("solver", "a grid must run from 0 to 1, the ends of a block".to_string());
         }
         if self.weights == Weights::Shared {
             self.validate_shared(recipe)?;
@@ -192,12 +183,21 @@ impl LocalConfig {
         let mut warnings = Vec::new();
         if self.blocks == 1 {
             warnings.push("a chain of one block is ordinary flow matching: raise `local.blocks`".to_string());
-        } else if self.schedule().signal() < NO_SIGNAL {
+        }
+        let schedule = LocalSchedule { smoothing: 0.0, ..self.schedule() };
+        if self.blocks > 1 && schedule.signal() < NO_SIGNAL {
             warnings.push(format!(
                 "the blocks before the last diffuse for {:.3} in all, which leaves {:.2e} of the data: they do nearly all, \
                  and the last does nearly nothing; lower `local.first` or `local.growth`",
-                self.schedule().time_before(self.blocks),
-                self.schedule().signal(),
+                schedule.time_before(self.blocks),
+                schedule.signal(),
+            ));
+        }
+        let smoothing = LocalSchedule { blocks: 1, ..self.schedule() };
+        if smoothing.signal() < NO_SIGNAL {
+            warnings.push(format!(
+                "the smoothing leaves {:.2e} of the data, so that little but noise is learned: lower `local.smoothing`",
+                smoothing.signal(),
             ));
         }
         warnings

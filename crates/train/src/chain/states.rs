@@ -5,11 +5,12 @@
 //! run folder with the weights that students start from, so a resumed training needs the taught flow no more.
 
 use thalweg_data::{Batch, Condition, Dataset};
+use thalweg_files::Fingerprint;
 use thalweg_flow::Interval;
 use thalweg_nets::Mlp;
 use thalweg_noise::Noise;
 use thalweg_run::{Checkpoint, CheckpointState, HostTensor, RunDir, Tensors, Values};
-use thalweg_solve::Placement;
+use thalweg_solve::{Placement, to_host};
 
 use super::{DistillationConfig, Part, Role};
 use crate::base;
@@ -30,19 +31,28 @@ pub(crate) fn teacher(recipe: &Recipe, summary: &DataSummary) -> Result<TrainedF
         return Err(TrainError::Request("there is no trained flow to be distilled".to_string()));
     };
     let flow = base::of_run(from, summary)?;
-    let networks = match &recipe.flow.objective {
-        crate::ObjectiveConfig::Distillation(config) => config.networks,
+    let known = match &recipe.flow.objective {
+        crate::ObjectiveConfig::Distillation(config) => config.teacher.as_ref(),
         _ => None,
     };
-    if networks.is_some_and(|networks| networks != flow.recipe.parts()) {
+    if known.is_some_and(|known| *known != fingerprint(&flow)) {
         let message = format!(
-            "{} has {} networks one after the other: leave `flow.objective.networks` out to take their number over",
-            from.run.display(),
-            flow.recipe.parts()
+            "{} has other weights than when this distillation was begun: begin another one",
+            from.run.display()
         );
         return Err(TrainError::Request(message));
     }
     Ok(flow)
+}
+
+/// Changes with the weights of what is distilled.
+pub(crate) fn fingerprint(flow: &TrainedFlow) -> String {
+    let mut fingerprint = Fingerprint::default();
+    for (name, values) in parameters::by_name(flow.stages()) {
+        fingerprint.bytes(name.as_bytes());
+        fingerprint.numbers(&to_host(&values));
+    }
+    fingerprint.text()
 }
 
 /// The states of many ways, and what students start from.
@@ -78,14 +88,18 @@ impl StoredStates {
             starts: Tensors::new(),
         };
         let warning = match run.read_made() {
-            Ok(Some(made)) if stored.load(&made, config) => return Ok((stored, None)),
+            Ok(Some(made)) if stored.load(&made, recipe, config, summary) => return Ok((stored, None)),
             Ok(Some(_)) => {
                 Some("the states that were kept are of another recipe: they are made again".to_string())
             }
             Ok(None) => None,
             Err(error) => Some(format!("the states that were kept are made again: {error}")),
         };
-        stored.make(recipe, config, &teacher(recipe, summary)?)?;
+        let teacher = teacher(recipe, summary).map_err(|error| match &warning {
+            Some(warning) => TrainError::Request(format!("{warning}; but {error}")),
+            None => error,
+        })?;
+        stored.make(recipe, config, &teacher)?;
         run.save_made(&stored.to_checkpoint(recipe, config, summary))?;
         Ok((stored, warning))
     }
@@ -119,7 +133,13 @@ impl StoredStates {
     }
 
     /// Takes over what was kept, if it is of this recipe.
-    fn load(&mut self, made: &Checkpoint, config: &DistillationConfig) -> bool {
+    fn load(
+        &mut self,
+        made: &Checkpoint,
+        recipe: &Recipe,
+        config: &DistillationConfig,
+        summary: &DataSummary,
+    ) -> bool {
         let values = |index: usize| match made.model.get(&format!("state.{index}"))?.values() {
             Values::F32(values) => Some(values.clone()),
             Values::F64(_) => None,
@@ -129,7 +149,11 @@ impl StoredStates {
         let Some(states) = states.filter(|states| states.iter().all(|state| state.len() == size)) else {
             return false;
         };
-        if made.state.architecture != identity(config) {
+        let CheckpointState { architecture, seed, data_fingerprint, .. } = &made.state;
+        let is_ours = *architecture == identity(config)
+            && *seed == recipe.seed
+            && *data_fingerprint == summary.fingerprint;
+        if !is_ours {
             return false;
         }
         (self.states, self.starts) = (states, made.average.clone());
@@ -210,7 +234,7 @@ fn conditions(
     Ok(condition.select(&(0..rows).map(|row| row % available).collect::<Vec<usize>>()))
 }
 
-/// Changes with all that the states depend on, but for what is distilled.
+/// Changes with all that the states depend on beside seed and data; the weights that are taught are part of it.
 fn identity(config: &DistillationConfig) -> String {
     format!("states of a distillation, {}", serde_json::to_string(config).unwrap_or_default())
 }

@@ -145,8 +145,8 @@ impl ComparisonSummary {
         }
         let figure = with_floor(figure, set, metric, &mut heights);
         scaled(figure, &heights).caption(
-            "Lines: equal steps of Euler. Dots: the solver of the recipe. Bars: one standard error. Dashed lines \
-             belong to the methods from the seventh on, whose colours begin anew.",
+            "Lines: equal steps of Euler, of diffusion models as many of their own. Dots: the solver of the recipe. Bars: \
+             one standard error. Dashed lines belong to the methods from the seventh on, whose colours begin anew.",
         )
     }
 

@@ -123,6 +123,13 @@ impl ComparisonPlan {
             };
             let read = read.and_then(|recipe| self.check_metric(&document, recipe));
             let recipe = read.map_err(|error| self.in_cell(cell, stage, error))?;
+            if let (Budget::Seconds(_), Some(key)) = (budget, recipe.uneven_steps()) {
+                let message = format!(
+                    "`{key}` makes some steps cost more than the first, by which a budget in seconds is kept: remove it, or \
+                     give the budget in steps"
+                );
+                return Err(self.in_cell(cell, stage, TrainError::Request(message)));
+            }
             stages.push(StagePlan { recipe, budget });
             documents.push(document);
         }

@@ -165,7 +165,9 @@ impl ComparisonPlan {
         }
         let mut warnings = evaluation.warnings;
         let metric = self.recipe.evaluate.metric;
-        let (curve, missing) = distance_by_steps((&flow, dataset), metric, self.euler_steps(cell), seed);
+        // Students make one step each.
+        let steps = if flow.recipe.is_distilled() { &[][..] } else { self.euler_steps(cell) };
+        let (curve, missing) = distance_by_steps((&flow, dataset), metric, steps, seed);
         warnings.extend(missing);
         let count = self.recipe.method[cell.method].stages.len();
         let stage = |stage: usize| -> Result<StageRecord, TrainError> {

@@ -8,7 +8,7 @@ use super::marks::{Mark, mark};
 use super::plan::{CellId, ComparisonPlan};
 use super::recipe::CurveConfig;
 use super::record::{CREATED_BY, CellResult, CellScores};
-use crate::evaluate::words;
+use crate::recipe::Recipe;
 
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -182,7 +182,7 @@ impl ComparisonPlan {
         }
         MethodSummary {
             name: self.recipe.method[method].name.clone(),
-            solver: words(&self.last_stage(set, method).evaluate.solver),
+            solver: drawing(&self.last_stage(set, method)),
             done: done.len() as u64,
             failed: failed.collect(),
             scores: named.chain(costs.into_iter().flatten()).collect(),
@@ -192,7 +192,7 @@ impl ComparisonPlan {
         }
     }
 
-    fn last_stage(&self, set: usize, method: usize) -> crate::recipe::Recipe {
+    fn last_stage(&self, set: usize, method: usize) -> Recipe {
         let stages = self.stages(CellId { set, method, seed: 0 }, std::path::Path::new(""));
         let last = stages.ok().and_then(|mut stages| stages.pop());
         let Some(last) = last else { unreachable!("the recipes of a plan were read before") };
@@ -284,4 +284,12 @@ fn stages(cells: &[&CellScores]) -> Vec<StageMean> {
         }
     };
     (0..count).map(stage).collect()
+}
+/// How samples of a recipe are drawn, in words.
+fn drawing(recipe: &Recipe) -> String {
+    let words = recipe.evaluate.sampler.words(&recipe.evaluate.solver);
+    match recipe.parts() {
+        1 => words,
+        networks => format!("{words} in each of {networks} networks"),
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_data::{Batch, Dataset, Split};
 use thalweg_flow::{LocalBlock, LocalSchedule, MixtureComponent, MixtureFlow, Schedule, ornstein_uhlenbeck};
 use thalweg_metrics::{Score, chi_squared_to_standard_normal, mean_and_covariance, sliced_wasserstein2};
+use thalweg_nets::ConditionSpec;
 use thalweg_noise::Noise;
 use thalweg_ot::Points;
 use thalweg_solve::{Placement, VelocityField as _, to_host};
@@ -67,7 +68,9 @@ pub(super) fn score(
     let chain = Chain { flow, local, schedule: local.schedule(), dataset, held_out, seed };
     let Some(encoded) = tally.keep("encoded data", chain.encoded()) else { return Vec::new() };
     tally.add("round-trip", chain.round_trip(&encoded));
-    let known = components(dataset, &flow.summary);
+    // Under conditions there is one law for each, of which these are the mixture.
+    let is_told = flow.summary.condition != ConditionSpec::None;
+    let known = if is_told { None } else { components(dataset, &flow.summary) };
     let blocks = (1..=local.blocks).map(|number| chain.block(number, &encoded, known.as_deref()));
     tally.keep("scores of blocks", blocks.collect()).unwrap_or_default()
 }

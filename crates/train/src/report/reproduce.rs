@@ -54,13 +54,13 @@ pub(super) fn section(subject: &Subject, run: &RunDir) -> Section {
 /// The flags that turn the recipe's equation and solver into those that were used.
 fn equation_flags(evaluation: &Evaluation, recipe: &Recipe) -> Option<String> {
     let (used, of_recipe) = (&evaluation.solver, &recipe.evaluate.solver);
-    let sampler = evaluation.sampler;
+    let sampler = &evaluation.sampler;
     match (sampler.is_flow(), recipe.evaluate.sampler.is_flow()) {
         (true, true) => solver_flags(used, of_recipe),
         // Any flag of a solver asks for the flow.
         (true, false) => all_solver_flags(used),
         (false, _) if used != of_recipe => None,
-        (false, _) if sampler == recipe.evaluate.sampler => Some(String::new()),
+        (false, _) if *sampler == recipe.evaluate.sampler => Some(String::new()),
         (false, _) => Some(sampler.flags()),
     }
 }
