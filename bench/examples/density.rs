@@ -55,6 +55,8 @@ struct Set {
     dim: usize,
     /// Blocks, time of the first and quotient of times.
     chain: (usize, f64, f64),
+    /// What else the chain needs: pictures have so many details that many points must go from block to block.
+    more: &'static str,
     /// Width and hidden layers of a block.
     block: (usize, usize),
     activation: &'static str,
@@ -63,33 +65,36 @@ struct Set {
     rates: [f64; 2],
 }
 
+const fn picture(name: &'static str, data: &'static str) -> Set {
+    Set {
+        name,
+        data,
+        dim: 2,
+        chain: (9, 0.025, 1.25),
+        more: ", points = 300000, solver = { method = 'rk4', steps = { fixed = 2 } }",
+        block: (256, 3),
+        activation: "{ softplus = { beta = 20 } }",
+        batch: 1500,
+        rates: [0.002, 0.001],
+    }
+}
+
 const SETS: [Set; 5] = [
-    Set {
-        name: "tree",
-        data: "target = { kind = 'image', path = 'toy2d/img_tree.png', texture = 'smooth', aspect = 'stretch' }",
-        dim: 2,
-        chain: (9, 0.025, 1.25),
-        block: (256, 3),
-        activation: "{ softplus = { beta = 20 } }",
-        batch: 1500,
-        rates: [0.002, 0.001],
-    },
-    Set {
-        name: "rose",
-        data: "target = { kind = 'image', path = 'toy2d/img_rose.png', texture = 'smooth', aspect = 'stretch' }",
-        dim: 2,
-        chain: (9, 0.025, 1.25),
-        block: (256, 3),
-        activation: "{ softplus = { beta = 20 } }",
-        batch: 1500,
-        rates: [0.002, 0.001],
-    },
+    picture(
+        "tree",
+        "target = { kind = 'image', path = 'toy2d/img_tree.png', texture = 'smooth', aspect = 'stretch' }",
+    ),
+    picture(
+        "rose",
+        "target = { kind = 'image', path = 'toy2d/img_rose.png', texture = 'smooth', aspect = 'stretch' }",
+    ),
     Set {
         name: "kin8nm",
         data: "target = { kind = 'file', path = 'uci_tabular/kin8nm.npz', member = 'x' }
                split = { kind = 'members', test = 'test_SEED' }",
         dim: 9,
         chain: (4, 0.15, 1.3),
+        more: "",
         block: (128, 4),
         activation: "'silu'",
         batch: 512,
@@ -101,6 +106,7 @@ const SETS: [Set; 5] = [
                split = { kind = 'members', test = 'test_SEED' }",
         dim: 10,
         chain: (4, 0.15, 1.3),
+        more: "",
         block: (256, 4),
         activation: "'silu'",
         batch: 1024,
@@ -112,6 +118,7 @@ const SETS: [Set; 5] = [
                split = { kind = 'members', test = 'test', validation = 'validation' }",
         dim: 63,
         chain: (4, 0.25, 1.0),
+        more: "",
         block: (512, 4),
         activation: "'elu'",
         batch: 500,
@@ -176,7 +183,8 @@ fn recipe(set: &Set, method: &str, (seed, batches, rate): (u64, u64, f64)) -> Re
     let (blocks, first, growth) = set.chain;
     let chain = |interpolant: &str| {
         format!(
-            "local = {{ blocks = {blocks}, first = {first}, growth = {growth}, interpolant = '{interpolant}' }}"
+            "local = {{ blocks = {blocks}, first = {first}, growth = {growth}, interpolant = '{interpolant}'{} }}",
+            set.more
         )
     };
     let (width, steps, method) = match method {

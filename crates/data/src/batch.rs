@@ -115,3 +115,28 @@ pub enum ConditionKind {
         dim: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(points: &[f64], condition: Condition) -> Batch {
+        Batch { rows: points.len() / 2, dim: 2, points: points.to_vec(), condition }
+    }
+
+    #[test]
+    fn rows_of_two_batches_keep_their_conditions() {
+        let labels = |labels: &[usize]| Condition::Labels(labels.to_vec());
+        let both = batch(&[1.0, 2.0], labels(&[7])).and(batch(&[3.0, 4.0, 5.0, 6.0], labels(&[8, 9])));
+        assert_eq!(both, batch(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], labels(&[7, 8, 9])));
+        let vectors = |values: &[f64]| Condition::Vectors { dim: 1, values: values.to_vec() };
+        let both = batch(&[1.0, 2.0], vectors(&[0.5])).and(batch(&[3.0, 4.0], vectors(&[0.25])));
+        assert_eq!(both, batch(&[1.0, 2.0, 3.0, 4.0], vectors(&[0.5, 0.25])));
+    }
+
+    #[test]
+    #[should_panic(expected = "conditions of different kinds")]
+    fn conditions_of_different_kinds_are_not_put_together() {
+        let _ = batch(&[1.0, 2.0], Condition::None).and(batch(&[1.0, 2.0], Condition::Labels(vec![0])));
+    }
+}

@@ -528,3 +528,32 @@ fn labels_that_are_none() {
         refusal(&DataConfig { condition: ConditionConfig::Label { member, column: None }, ..table() });
     assert!(error.contains("member `test_0`") && error.contains("has 20 rows"), "{error}");
 }
+
+/// Points in the place of others are handed out as they are: not scaled, not dequantised, and in epochs.
+#[test]
+fn points_in_the_place_of_others_are_handed_out_as_they_are() {
+    let config = DataConfig {
+        dequantise: Some(Dequantise::Every(1.0)),
+        standardise: true,
+        split: members(None, "test_0"),
+        ..table()
+    };
+    let data = load(&config);
+    let all = data.batch(data.training_rows().unwrap(), 0, 0).unwrap();
+    let mut moved = all.clone();
+    moved.points.iter_mut().enumerate().for_each(|(i, x)| *x = i as f64);
+    let held_out = moved.select(&[0, 1]);
+    let replaced = data.replaced_by(moved.clone(), Some(held_out.clone()));
+    assert_eq!(replaced.training_rows(), Some(moved.rows));
+    let rows: BTreeSet<usize> = (0..moved.rows / 2)
+        .flat_map(|step| row_numbers(&replaced.batch(2, 3, step as u64).unwrap().points, moved.dim))
+        .collect();
+    // An incomplete last batch is dropped.
+    let all: BTreeSet<usize> = row_numbers(&moved.points, moved.dim).into_iter().collect();
+    assert!(rows.is_subset(&all) && rows.len() == moved.rows / 2 * 2, "{rows:?} of {all:?}");
+    assert_eq!(replaced.held_out(Split::Validation, None, 0).unwrap(), held_out);
+    assert!(replaced.held_out(Split::Test, None, 0).is_err());
+    assert_eq!(replaced.fingerprint(), data.fingerprint());
+    assert_eq!(replaced.normaliser().log_determinant(), 0.0);
+    assert_eq!(data.replaced_by(moved, None).held_out_rows(Split::Validation), Some(0));
+}

@@ -9,10 +9,10 @@ use std::f64::consts::FRAC_PI_2;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use thalweg_solve::per_sample;
 
 use crate::error::require;
 use crate::number::Number;
+use crate::path::data_in_noise;
 use crate::{Coefficients, FlowError, PathSample};
 
 /// How a diffusion is cut into blocks.
@@ -120,10 +120,7 @@ impl LocalBlock {
     /// `[batch, ..]`, at times `t` `[batch]`.
     #[must_use]
     pub fn sample<const D: usize>(&self, noise: Tensor<D>, data: Tensor<D>, t: Tensor<1>) -> PathSample<D> {
-        let c = self.coefficients(t.clone());
-        let x = per_sample::<D>(c.alpha) * data.clone() + per_sample::<D>(c.sigma) * noise.clone();
-        let velocity = per_sample::<D>(c.alpha_dot) * data + per_sample::<D>(c.sigma_dot) * noise.clone();
-        PathSample { t, x, velocity, noise: Some(noise), rows_per_pair: 1 }
+        data_in_noise(self.coefficients(t.clone()), noise, data, t)
     }
 
     fn coefficients<T: Number>(&self, t: T) -> Coefficients<T> {
@@ -167,7 +164,7 @@ fn diffusing<T: Number>(t: T, duration: f64) -> Coefficients<T> {
 #[cfg(test)]
 mod tests {
     use thalweg_noise::Noise;
-    use thalweg_solve::{Method, Placement, Save, Solver, Span, solve_field, to_host};
+    use thalweg_solve::{Method, Placement, Save, Solver, Span, per_sample, solve_field, to_host};
 
     use super::*;
 

@@ -9,7 +9,7 @@ use thalweg_noise::Noise;
 use thalweg_solve::{Placement, per_sample};
 
 use crate::error::require;
-use crate::{FlowError, Interval, Schedule};
+use crate::{Coefficients, FlowError, Interval, Schedule};
 
 /// A probability path between source `x0` (`t = 0`) and data `x1` (`t = 1`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -290,8 +290,18 @@ fn one_sided<const D: usize>(
     let c = schedule.at_times(t.clone());
     let deviation = schedule.source_deviation();
     let noise = if deviation == 1.0 { x0 } else { x0 / deviation };
-    let x = per_sample::<D>(c.alpha) * x1.clone() + per_sample::<D>(c.sigma) * noise.clone();
-    let velocity = per_sample::<D>(c.alpha_dot) * x1 + per_sample::<D>(c.sigma_dot) * noise.clone();
+    data_in_noise(c, noise, x1, t)
+}
+
+/// `α x1 + σ ε` with its velocity, for coefficients `[batch]` at times `t`.
+pub(crate) fn data_in_noise<const D: usize>(
+    c: Coefficients<Tensor<1>>,
+    noise: Tensor<D>,
+    data: Tensor<D>,
+    t: Tensor<1>,
+) -> PathSample<D> {
+    let x = per_sample::<D>(c.alpha) * data.clone() + per_sample::<D>(c.sigma) * noise.clone();
+    let velocity = per_sample::<D>(c.alpha_dot) * data + per_sample::<D>(c.sigma_dot) * noise.clone();
     PathSample { t, x, velocity, noise: Some(noise), rows_per_pair: 1 }
 }
 

@@ -250,9 +250,9 @@ impl Schedule {
             }
             Schedule::DiscreteCosine { steps, offset, largest_beta } => {
                 chain_length("steps of the discrete cosine schedule", steps)?;
-                let accepted = offset >= 0.0 && offset.is_finite();
+                let accepted = (0.0..=1.0).contains(&offset);
                 let name = "offset of the discrete cosine schedule";
-                require(accepted, name, offset, "finite and not negative")?;
+                require(accepted, name, offset, "between 0 and 1")?;
                 share("largest_beta of the discrete cosine schedule", largest_beta)
             }
         }
@@ -279,7 +279,7 @@ fn chain_length(name: &'static str, steps: usize) -> Result<(), FlowError> {
 }
 
 fn share(name: &'static str, value: f64) -> Result<(), FlowError> {
-    require(value > 0.0 && value < 1.0, name, value, "between 0 and 1, both excluded")
+    require((1e-12..1.0).contains(&value), name, value, "at least 1e-12 and below 1")
 }
 
 #[cfg(test)]

@@ -132,10 +132,10 @@ impl Checkpoint {
 }
 
 /// The folder with the weights that a run starts from.
-const BASE: &str = "base";
+pub(crate) const BASE: &str = "base";
 
 /// The folder with what the run has made for itself.
-const MADE: &str = "made";
+pub(crate) const MADE: &str = "made";
 
 /// The files of a checkpoint, in the order of [`Checkpoint::tensors`].
 const FILES: [&str; 3] = ["model.safetensors", "average.safetensors", "optimizer.safetensors"];

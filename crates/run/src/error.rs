@@ -95,7 +95,7 @@ pub enum RunError {
         expected: String,
     },
     /// A checkpoint could not be saved; those before it are intact.
-    #[error("cannot save the checkpoint of step {step}: writing {} failed: {source}; the checkpoint takes {} in all. {} {}, then resume with `thalweg train --resume --out {}`", file.display(), size(*needed), intact(*previous), remedy(source), run.display())]
+    #[error("cannot save {}: writing {} failed: {source}; it takes {} in all. {} {}, then resume with `thalweg train --resume --out {}`", lost(file, *step), file.display(), size(*needed), intact(*previous), remedy(source), run.display())]
     NotSaved {
         /// The step whose checkpoint is lost.
         step: u64,
@@ -161,6 +161,18 @@ fn advice(error: &io::Error) -> &'static str {
             "; a file is in the way, name another path"
         }
         _ => "",
+    }
+}
+
+/// What could not be saved.
+fn lost(file: &Path, step: u64) -> String {
+    let is_in = |folder: &str| file.components().any(|part| part.as_os_str() == folder);
+    if is_in(crate::checkpoint::MADE) {
+        "what the run has made for its next network".to_string()
+    } else if is_in(crate::checkpoint::BASE) {
+        "the weights that the run starts from".to_string()
+    } else {
+        format!("the checkpoint of step {step}")
     }
 }
 

@@ -376,10 +376,7 @@ impl<'a> Objective<'a> {
     ) -> Tensor<1> {
         let PreparedStep { pairs: rows, dim, source, target, condition, .. } = pairs;
         let shape = [*rows, *dim];
-        let mut condition = tensor_condition(condition, &self.placement);
-        if dropout > 0.0 {
-            condition = condition.dropped(dropout, noise);
-        }
+        let condition = self.told(condition, dropout, noise);
         let mut x = self.placement.tensor_f32::<2>(source.clone(), shape);
         let from_the_noise = [&model.flow].into_iter().chain(model.finished.iter().rev());
         for (index, network) in from_the_noise.enumerate() {
@@ -452,11 +449,14 @@ impl<'a> Objective<'a> {
         dropout: f64,
         noise: &mut Noise,
     ) -> FlowField<'m> {
-        let mut condition = tensor_condition(condition, &self.placement);
-        if dropout > 0.0 {
-            condition = condition.dropped(dropout, noise);
-        }
+        let condition = self.told(condition, dropout, noise);
         FlowField::new(&model.flow, self.reading, &condition, 1.0)
+    }
+
+    /// A condition, some of it hidden.
+    fn told(&self, condition: &data::Condition, dropout: f64, noise: &mut Noise) -> Condition {
+        let condition = tensor_condition(condition, &self.placement);
+        if dropout > 0.0 { condition.dropped(dropout, noise) } else { condition }
     }
 }
 

@@ -253,7 +253,7 @@ impl ComparisonPlan {
         }
         fixed.insert("train".to_string(), table("steps", whole(steps)));
         fixed.insert("evaluate".to_string(), table("report", Value::Boolean(false)));
-        Document::new(&to_toml(&fixed), "the comparison itself", &[])
+        Document::new(&to_toml(&fixed), "what the comparison sets: budget, seed, run before", &[])
     }
 
     /// The distance of the figures must be among those that are measured.

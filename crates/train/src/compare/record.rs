@@ -215,7 +215,11 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> 
         return Ok(None);
     }
     let text = fs::read_to_string(path).map_err(|error| TrainError::file(path, "read", error))?;
-    serde_json::from_str(&text).map(Some).map_err(|error| TrainError::file(path, "read", error))
+    let damaged = |error| {
+        let reason = format!("{error}; it is damaged: remove it, and the cell is done again");
+        TrainError::file(path, "read", reason)
+    };
+    serde_json::from_str(&text).map(Some).map_err(damaged)
 }
 
 pub(super) fn write_json<T: Serialize>(path: &Path, document: &T) -> Result<(), TrainError> {
