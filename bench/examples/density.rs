@@ -1,8 +1,9 @@
 //! Densities by one flow and by a chain of flows, at equal parameters and equal work; the protocol is in `bench/README.md`.
 //!
 //! `cargo run --release -p thalweg-bench --example density -- --data FOLDER --out FOLDER --sets tree --batches 4000`
-#![allow(clippy::print_stderr)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,12 @@ use std::time::Instant;
 use clap::Parser;
 use faer::{Mat, Side};
 use serde_json::{Value, json};
-use thalweg_bench::{append, as_the_program_does, cell, is_done, records};
+use thalweg_bench::{append, as_the_program_does, cell, is_done, records, with_error};
 use thalweg_data::{Dataset, Split};
+use thalweg_flow::{Divergence, ProbeLaw};
 use thalweg_metrics::{mean_and_covariance, mean_and_standard_error};
 use thalweg_ot::Points;
+use thalweg_solve::{Method, Solver};
 use thalweg_train::{EvaluateOptions, Session, evaluate};
 
 #[derive(Parser)]
@@ -40,9 +43,9 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// The largest learning rate, instead of that of the set.
-    #[arg(long)]
-    rate: Option<f64>,
+    /// Another value of a key of the recipe, `train.batch=500`; as often as you want.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    changes: Vec<String>,
     /// Threads of tensor work.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -60,10 +63,14 @@ struct Set {
     /// Width and hidden layers of a block.
     block: (usize, usize),
     activation: &'static str,
+    /// Where along the path training looks.
+    times: &'static str,
     batch: usize,
     /// Of a block, and of one network with all parameters.
     rates: [f64; 2],
 }
+
+const METHODS: [&str; 5] = ["gaussian", "fm", "interflow", "local", "local-trigonometric"];
 
 const fn picture(name: &'static str, data: &'static str) -> Set {
     Set {
@@ -71,11 +78,13 @@ const fn picture(name: &'static str, data: &'static str) -> Set {
         data,
         dim: 2,
         chain: (9, 0.025, 1.25),
-        more: ", points = 300000, solver = { method = 'rk4', steps = { fixed = 2 } }",
+        more: ", points = 300000, solver = { method = 'rk4', steps = { fixed = 4 } }",
         block: (256, 3),
         activation: "{ softplus = { beta = 20 } }",
-        batch: 1500,
-        rates: [0.002, 0.001],
+        // The details of a picture are learned near the data.
+        times: "{ kind = 'beta', a = 1, b = 0.5 }",
+        batch: 500,
+        rates: [0.002, 0.002],
     }
 }
 
@@ -90,25 +99,27 @@ const SETS: [Set; 5] = [
     ),
     Set {
         name: "kin8nm",
-        data: "target = { kind = 'file', path = 'uci_tabular/kin8nm.npz', member = 'x' }
-               split = { kind = 'members', test = 'test_SEED' }",
+        data: "target = { kind = 'file', path = 'kin8nm.npz', member = 'x' }
+               split = { kind = 'members', test = 'test_SEED', validation = 'validation_SEED' }",
         dim: 9,
         chain: (4, 0.15, 1.3),
         more: "",
         block: (128, 4),
         activation: "'silu'",
+        times: "{ kind = 'stratified' }",
         batch: 512,
         rates: [0.001, 0.001],
     },
     Set {
         name: "protein",
-        data: "target = { kind = 'file', path = 'uci_tabular/protein_tertiary_structure.npz', member = 'x' }
-               split = { kind = 'members', test = 'test_SEED' }",
+        data: "target = { kind = 'file', path = 'protein.npz', member = 'x' }
+               split = { kind = 'members', test = 'test_SEED', validation = 'validation_SEED' }",
         dim: 10,
         chain: (4, 0.15, 1.3),
         more: "",
         block: (256, 4),
         activation: "'silu'",
+        times: "{ kind = 'stratified' }",
         batch: 1024,
         rates: [0.001, 0.001],
     },
@@ -121,6 +132,7 @@ const SETS: [Set; 5] = [
         more: "",
         block: (512, 4),
         activation: "'elu'",
+        times: "{ kind = 'stratified' }",
         batch: 500,
         rates: [0.001, 0.001],
     },
@@ -140,21 +152,22 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         for (method, batches) in
             arguments.methods.iter().flat_map(|method| arguments.batches.iter().map(move |b| (method, *b)))
         {
-            let rate = arguments.rate.unwrap_or(set.rates[usize::from(!method.starts_with("local"))]);
             let keys = [
                 ("set", json!(name)),
                 ("method", json!(method)),
                 ("seed", json!(seed)),
                 ("batches", json!(if method == "gaussian" { 0 } else { batches })),
-                ("rate", json!(rate)),
+                ("changes", json!(arguments.changes)),
             ];
             if is_done(&records(&out), &keys) || (method == "gaussian" && set.dim == 2) {
                 continue;
             }
-            let folder = arguments.out.join(format!("{name}, {method}, seed {seed}, {batches}, {rate}"));
+            let folder =
+                [&[format!("{name}, {method}, seed {seed}, {batches}")], &arguments.changes[..]].concat();
+            let folder = arguments.out.join(folder.join(", "));
             let mut record = match method.as_str() {
                 "gaussian" => gaussian(set, seed, &arguments.data)?,
-                _ => flow(set, method, (seed, batches, rate), &arguments.data, &folder)?,
+                _ => flow(&recipe(set, method, (seed, batches))?, arguments, &folder)?,
             };
             for (key, value) in keys {
                 record[key] = value;
@@ -163,6 +176,7 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             append(&out, &record)?;
         }
     }
+    tables(&records(&out), &arguments.sets, &arguments.changes);
     Ok(())
 }
 
@@ -179,7 +193,8 @@ fn width_of_all(set: &Set) -> usize {
     above - 1
 }
 
-fn recipe(set: &Set, method: &str, (seed, batches, rate): (u64, u64, f64)) -> Result<String, String> {
+fn recipe(set: &Set, method: &str, (seed, batches): (u64, u64)) -> Result<String, String> {
+    let rate = set.rates[usize::from(!method.starts_with("local"))];
     let (blocks, first, growth) = set.chain;
     let chain = |interpolant: &str| {
         format!(
@@ -201,7 +216,7 @@ fn recipe(set: &Set, method: &str, (seed, batches, rate): (u64, u64, f64)) -> Re
         seed = {seed}
         model = {{ width = {width}, hidden_layers = {layers}, activation = {activation} }}
         {method}
-        flow.time = {{ kind = 'stratified' }}
+        flow.time = {}
         [data]
         standardise = true
         {data}
@@ -216,23 +231,19 @@ fn recipe(set: &Set, method: &str, (seed, batches, rate): (u64, u64, f64)) -> Re
         [evaluate]
         metrics = ['sliced-w2']
         samples = 2000
-        likelihood_points = 5000
+        likelihood_points = 0
         replicates = 0
-        report = false"
+        report = false",
+        set.times
     ))
 }
 
-fn flow(
-    set: &Set,
-    method: &str,
-    cell: (u64, u64, f64),
-    data: &Path,
-    folder: &Path,
-) -> Result<Value, Box<dyn Error>> {
+fn flow(recipe: &str, arguments: &Arguments, folder: &Path) -> Result<Value, Box<dyn Error>> {
     let mut session = if folder.exists() {
         Session::resume(folder)?
     } else {
-        Session::begin(cell::recipe(&recipe(set, method, cell)?, [], None)?.recipe, data, folder)?
+        let changes = arguments.changes.iter().map(String::as_str);
+        Session::begin(cell::recipe(recipe, changes, None)?.recipe, &arguments.data, folder)?
     };
     let mut sinks = session.sinks()?;
     let (started, begun) = (Instant::now(), session.state.step);
@@ -240,10 +251,11 @@ fn flow(
     let seconds = started.elapsed().as_secs_f64();
     let found = evaluate(&session.flow(), &session.dataset, &EvaluateOptions::default())?;
     let score = |name: &str| found.scores.iter().find(|score| score.name == name);
-    let nll = score("nll").ok_or("there is no likelihood")?;
+    let [(nll, error), (validation, _)] = [nll(&session, Split::Test)?, nll(&session, Split::Validation)?];
     Ok(json!({
-        "nll": nll.value,
-        "nll_error": nll.standard_error,
+        "nll": nll,
+        "nll_error": error,
+        "validation_nll": validation,
         "sliced_w2": score("sliced-w2").map(|score| score.value),
         "sliced_w2_floor": score("sliced-w2").and_then(|score| score.floor),
         "round_trip": score("round-trip").map(|score| score.value),
@@ -258,9 +270,103 @@ fn flow(
     }))
 }
 
+/// Held-out points that a likelihood is the mean of.
+const POINTS: usize = 5000;
+/// Coordinates up to which divergences are exact; beyond, one probe for each point, whose noise is part of the error.
+const EXACT_UP_TO: usize = 16;
+
+/// Minus the mean log-likelihood of held-out points, in nats and in the units of the data, with its standard error.
+fn nll(session: &Session, split: Split) -> Result<(f64, f64), Box<dyn Error>> {
+    let (dataset, seed) = (&session.dataset, session.recipe.seed);
+    // Of a set with a formula, draws that are not those of the other split.
+    let (rows, seed) = match dataset.held_out_rows(split) {
+        Some(rows) => (rows.min(POINTS), seed),
+        None => (POINTS, seed + u64::from(split == Split::Validation)),
+    };
+    let mut held_out = dataset.held_out(split, Some(rows), seed)?;
+    dataset.normaliser().invert(&mut held_out.points);
+    let divergence = match held_out.dim {
+        dim if dim <= EXACT_UP_TO => Divergence::Exact {},
+        _ => Divergence::Hutchinson { probes: 1, law: ProbeLaw::Rademacher },
+    };
+    let solver = Solver::adaptive(Method::Dopri5, 1e-5);
+    let found =
+        session.flow().log_likelihood(&held_out.points, &held_out.condition, &solver, divergence, seed)?;
+    let negative: Vec<f64> = found.values.iter().map(|value| -value).collect();
+    Ok(mean_and_standard_error(&negative)?)
+}
+
+/// A table for each set: likelihoods as means over seeds with their errors, or of one seed with that of the points. Of
+/// several budgets, the last line of a method has what the validation points choose.
+fn tables(records: &[Value], sets: &[String], changes: &[String]) {
+    for set in sets {
+        println!("\n### {set}\n");
+        println!(
+            "| method | batches | NLL | validation NLL | parameters | minutes of training | evaluations |"
+        );
+        println!("|---|---|---|---|---|---|---|");
+        let of_set: Vec<&Value> = records
+            .iter()
+            .filter(|record| record["set"] == set.as_str() && record["changes"] == json!(changes))
+            .collect();
+        for method in METHODS {
+            let of_method: Vec<&Value> =
+                of_set.iter().copied().filter(|record| record["method"] == method).collect();
+            let mut budgets: Vec<u64> =
+                of_method.iter().filter_map(|record| record["batches"].as_u64()).collect();
+            budgets.sort_unstable();
+            budgets.dedup();
+            for budget in &budgets {
+                let of_budget: Vec<&Value> =
+                    of_method.iter().copied().filter(|record| record["batches"] == *budget).collect();
+                println!("| {method} | {budget} | {} |", line(&of_budget));
+            }
+            if budgets.len() > 1 {
+                println!("| {method} | by validation | {} |", line(&chosen(&of_method)));
+            }
+        }
+    }
+}
+
+/// Of each seed the record whose likelihood of the validation points is the best.
+fn chosen<'a>(records: &[&'a Value]) -> Vec<&'a Value> {
+    let mut best: BTreeMap<u64, &Value> = BTreeMap::new();
+    for record in records {
+        let seed = record["seed"].as_u64().unwrap_or(0);
+        let validation = |record: &Value| record["validation_nll"].as_f64().unwrap_or(f64::INFINITY);
+        let present = best.entry(seed).or_insert(record);
+        if validation(record) < validation(present) {
+            *present = record;
+        }
+    }
+    best.into_values().collect()
+}
+
+fn line(records: &[&Value]) -> String {
+    let values =
+        |key: &str| -> Vec<f64> { records.iter().filter_map(|record| record[key].as_f64()).collect() };
+    let nll = match (&values("nll")[..], &values("nll_error")[..]) {
+        ([nll], [error]) => format!("{nll:.3} ± {error:.3}"),
+        (all, _) => with_error(all, 3),
+    };
+    let minutes: Vec<f64> = values("train_seconds").iter().map(|seconds| seconds / 60.0).collect();
+    let mean = |values: &[f64], digits: usize| match values {
+        [] => String::new(),
+        _ => format!("{:.digits$}", values.iter().sum::<f64>() / values.len() as f64),
+    };
+    [
+        nll,
+        with_error(&values("validation_nll"), 3),
+        mean(&values("parameters"), 0),
+        mean(&minutes, 1),
+        mean(&values("nfe"), 0),
+    ]
+    .join(" | ")
+}
+
 /// The Gaussian with the moments of the training rows.
 fn gaussian(set: &Set, seed: u64, data: &Path) -> Result<Value, Box<dyn Error>> {
-    let recipe = cell::recipe(&recipe(set, "fm", (seed, 1, 0.001))?, [], None)?.recipe;
+    let recipe = cell::recipe(&recipe(set, "fm", (seed, 1))?, [], None)?.recipe;
     let dataset = Dataset::load(&recipe.data, seed, data)?;
     let rows = dataset.training_rows().ok_or("a table is needed")?;
     let (training, test) = (dataset.batch(rows, seed, 0)?, dataset.held_out(Split::Test, None, seed)?);

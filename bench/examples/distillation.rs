@@ -2,7 +2,7 @@
 //! `bench/README.md`.
 //!
 //! `cargo run --release -p thalweg-bench --example distillation -- --data FOLDER --out FOLDER`
-#![allow(clippy::print_stderr)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use serde_json::{Value, json};
-use thalweg_bench::{append, as_the_program_does, cell, is_done, records};
+use thalweg_bench::{append, as_the_program_does, cell, is_done, records, with_error};
 use thalweg_run::RunDir;
 use thalweg_solve::{Method, Solver};
 use thalweg_train::{EvaluateOptions, Session, evaluate};
@@ -75,7 +75,8 @@ const SETS: [Set; 3] = [
     },
     Set {
         name: "digits",
-        data: "target = { kind = 'file', path = 'digits.npy' }
+        data: "dequantise = 0.0625
+               target = { kind = 'file', path = 'digits.npy' }
                split = { kind = 'fractions' }",
         widths: [256, 549],
         first: 0.15,
@@ -125,7 +126,43 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    tables(&records(&out), &arguments.sets);
     Ok(())
+}
+
+/// A table for each set: means over seeds with their standard errors.
+fn tables(records: &[Value], sets: &[String]) {
+    for set in sets {
+        println!("\n### {set}\n");
+        println!(
+            "| teacher | evaluations | W2 | floor | MMD² | floor | W2 of as many steps of Euler by the teacher |"
+        );
+        println!("|---|---|---|---|---|---|---|");
+        for (teacher, students) in TEACHERS {
+            for number in std::iter::once(&0).chain(students) {
+                let values = |key: &str| -> Vec<f64> {
+                    let of_cell = records.iter().filter(|record| {
+                        record["set"] == set.as_str()
+                            && record["teacher"] == teacher
+                            && record["students"] == json!(number)
+                    });
+                    of_cell.filter_map(|record| record[key].as_f64()).collect()
+                };
+                let evaluations = match number {
+                    0 => format!("{}, itself", with_error(&values("nfe"), 0)),
+                    _ => number.to_string(),
+                };
+                println!(
+                    "| {teacher} | {evaluations} | {} | {} | {} | {} | {} |",
+                    with_error(&values("w2"), 3),
+                    with_error(&values("w2_floor"), 3),
+                    with_error(&values("mmd2"), 5),
+                    with_error(&values("mmd2_floor"), 5),
+                    with_error(&values("w2_of_as_many_euler_steps"), 3),
+                );
+            }
+        }
+    }
 }
 
 struct Cell<'a> {

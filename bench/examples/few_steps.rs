@@ -7,8 +7,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use thalweg_bench::{as_the_program_does, cell};
-use thalweg_metrics::mean_and_standard_error;
+use thalweg_bench::{as_the_program_does, cell, with_error};
 use thalweg_solve::{Method, Solver};
 use thalweg_train::{EvaluateOptions, Evaluation, TrainedFlow, evaluate};
 
@@ -63,10 +62,7 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 columns[3].extend(w2(&more.scores));
                 floor = after.scores.iter().find_map(|s| s.floor.filter(|_| s.name == "w2")).unwrap_or(floor);
             }
-            let cells = columns.iter().map(|values| match mean_and_standard_error(values) {
-                Ok((mean, error)) => format!("{mean:.3} ± {error:.3}"),
-                Err(_) => values.first().map_or(String::new(), |value| format!("{value:.3}")),
-            });
+            let cells = columns.iter().map(|values| with_error(values, 3));
             println!("| {set} | {steps} | {} | {floor:.3} |", cells.collect::<Vec<_>>().join(" | "));
         }
     }

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use clap::Parser;
 use serde_json::{Value, json};
-use thalweg_bench::{append, as_the_program_does, cell, is_done, records};
-use thalweg_metrics::mean_and_standard_error;
+use thalweg_bench::{append, as_the_program_does, cell, is_done, records, with_error};
 use thalweg_nets::{Anchoring, Condition};
 use thalweg_noise::Noise;
 use thalweg_solve::{Method, Placement, Save, Solver, Span, VelocityField, solve_field, to_host};
@@ -328,10 +327,7 @@ fn print(records: &[Value]) {
                 });
                 chosen.filter_map(|record| record[key].as_f64()).collect()
             };
-            let cells = SIZES.map(|size| match mean_and_standard_error(&of(Some(size), "at_the_end")) {
-                Ok((mean, error)) => format!("{mean:.3} ± {error:.3}"),
-                Err(_) => of(Some(size), "at_the_end").first().map_or(String::new(), |x| format!("{x:.3}")),
-            });
+            let cells = SIZES.map(|size| with_error(&of(Some(size), "at_the_end"), 3));
             let largest = of(None, "largest_at_the_end").into_iter().fold(0.0, f64::max);
             let least = of(None, "bound_over_met").into_iter().reduce(f64::min);
             let least = least.map_or_else(|| "no bound".to_string(), |x| format!("{x:.4}"));

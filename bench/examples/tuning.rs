@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use clap::Parser;
 use serde_json::{Value, json};
-use thalweg_bench::{append, as_the_program_does, cell, is_done, records};
-use thalweg_metrics::{Score, mean_and_standard_error};
+use thalweg_bench::{append, as_the_program_does, cell, is_done, records, with_error};
+use thalweg_metrics::Score;
 use thalweg_run::{Event, RunDir, read_events};
 use thalweg_train::{EvaluateOptions, ReadRecipe, evaluate};
 
@@ -275,10 +275,7 @@ fn tables(records: &[Value]) {
             }
             let cell = |value: &dyn Fn(&Value) -> Option<f64>| {
                 let values: Vec<f64> = of_method.iter().filter_map(|record| value(record)).collect();
-                match mean_and_standard_error(&values) {
-                    Ok((mean, error)) => format!("{mean:.4} ± {error:.4}"),
-                    Err(_) => values.first().map_or(String::new(), |value| format!("{value:.4}")),
-                }
+                with_error(&values, 4)
             };
             let scores = SCORES.map(|score| cell(&|record: &Value| number(record, score)));
             let plain = |key: &'static str| move |record: &Value| record.get(key)?.as_f64();

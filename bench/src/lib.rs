@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use thalweg_kernels::{keep_freed_memory, on_the_pool};
+use thalweg_metrics::mean_and_standard_error;
 
 /// Runs a benchmark as `thalweg` runs a command: freed memory is kept, and the work is done on the pool.
 ///
@@ -74,6 +75,15 @@ pub fn spread(mut times: Vec<f64>) -> [f64; 3] {
     let (tenth, last) = (times.len() / 10, times.len() - 1);
     let median = 0.5 * (times[last / 2] + times[times.len() / 2]);
     [times[tenth], median, times[last - tenth]]
+}
+
+/// The mean of some values with its standard error, one value as it is, nothing where there is none.
+#[must_use]
+pub fn with_error(values: &[f64], digits: usize) -> String {
+    match mean_and_standard_error(values) {
+        Ok((mean, error)) => format!("{mean:.digits$} ± {error:.digits$}"),
+        Err(_) => values.first().map_or(String::new(), |value| format!("{value:.digits$}")),
+    }
 }
 
 /// The most memory this process has had, in MiB, where the system tells.
