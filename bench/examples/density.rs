@@ -43,6 +43,9 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
+    /// How many sines and cosines of the point the networks of all methods see beside it.
+    #[arg(long, default_value_t = 0)]
+    point_features: usize,
     /// Another value of a key of the recipe, `train.batch=500`; as often as you want.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     changes: Vec<String>,
@@ -157,17 +160,18 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 ("method", json!(method)),
                 ("seed", json!(seed)),
                 ("batches", json!(if method == "gaussian" { 0 } else { batches })),
+                ("point_features", json!(arguments.point_features)),
                 ("changes", json!(arguments.changes)),
             ];
             if is_done(&records(&out), &keys) || (method == "gaussian" && set.dim == 2) {
                 continue;
             }
-            let folder =
-                [&[format!("{name}, {method}, seed {seed}, {batches}")], &arguments.changes[..]].concat();
+            let cell = format!("{name}, {method}, seed {seed}, {batches}, {}", arguments.point_features);
+            let folder = [&[cell], &arguments.changes[..]].concat();
             let folder = arguments.out.join(folder.join(", "));
             let mut record = match method.as_str() {
-                "gaussian" => gaussian(set, seed, &arguments.data)?,
-                _ => flow(&recipe(set, method, (seed, batches))?, arguments, &folder)?,
+                "gaussian" => gaussian(set, seed, arguments)?,
+                _ => flow(&recipe(set, method, (seed, batches), arguments)?, arguments, &folder)?,
             };
             for (key, value) in keys {
                 record[key] = value;
@@ -176,24 +180,30 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             append(&out, &record)?;
         }
     }
-    tables(&records(&out), &arguments.sets, &arguments.changes);
+    tables(&records(&out), arguments);
     Ok(())
 }
 
-/// Parameters of a perceptron that is told the time beside the point.
-fn parameters(dim: usize, width: usize, layers: usize) -> usize {
-    (dim + 2) * width + (layers - 1) * (width * width + width) + width * dim + dim
+/// Parameters of a perceptron that is told the time, and features of the point, beside the point.
+fn parameters((dim, features): (usize, usize), width: usize, layers: usize) -> usize {
+    (dim + features + 2) * width + (layers - 1) * (width * width + width) + width * dim + dim
 }
 
 /// The width at which one network has as many parameters as all blocks.
-fn width_of_all(set: &Set) -> usize {
+fn width_of_all(set: &Set, features: usize) -> usize {
     let (width, layers) = set.block;
-    let wanted = set.chain.0 * parameters(set.dim, width, layers);
-    let above = (width..).find(|width| parameters(set.dim, *width, layers) > wanted).unwrap_or(width);
+    let of_width = |width| parameters((set.dim, features), width, layers);
+    let wanted = set.chain.0 * of_width(width);
+    let above = (width..).find(|width| of_width(*width) > wanted).unwrap_or(width);
     above - 1
 }
 
-fn recipe(set: &Set, method: &str, (seed, batches): (u64, u64)) -> Result<String, String> {
+fn recipe(
+    set: &Set,
+    method: &str,
+    (seed, batches): (u64, u64),
+    arguments: &Arguments,
+) -> Result<String, String> {
     let rate = set.rates[usize::from(!method.starts_with("local"))];
     let (blocks, first, growth) = set.chain;
     let chain = |interpolant: &str| {
@@ -202,11 +212,16 @@ fn recipe(set: &Set, method: &str, (seed, batches): (u64, u64)) -> Result<String
             set.more
         )
     };
+    let all = width_of_all(set, arguments.point_features);
+    let point = match arguments.point_features {
+        0 => String::new(),
+        features => format!(", point = {{ fourier = {{ features = {features} }} }}"),
+    };
     let (width, steps, method) = match method {
         "local" => (set.block.0, batches * blocks as u64, chain("linear")),
         "local-trigonometric" => (set.block.0, batches * blocks as u64, chain("trigonometric")),
-        "fm" => (width_of_all(set), batches, "flow.path = { kind = 'linear' }".to_string()),
-        "interflow" => (width_of_all(set), batches, "flow.path = { kind = 'trigonometric' }".to_string()),
+        "fm" => (all, batches, "flow.path = { kind = 'linear' }".to_string()),
+        "interflow" => (all, batches, "flow.path = { kind = 'trigonometric' }".to_string()),
         other => return Err(format!("there is no method {other}")),
     };
     let (data, layers, activation, batch) =
@@ -214,7 +229,7 @@ fn recipe(set: &Set, method: &str, (seed, batches): (u64, u64)) -> Result<String
     Ok(format!(
         "name = 'density'
         seed = {seed}
-        model = {{ width = {width}, hidden_layers = {layers}, activation = {activation} }}
+        model = {{ width = {width}, hidden_layers = {layers}, activation = {activation}{point} }}
         {method}
         flow.time = {}
         [data]
@@ -298,8 +313,8 @@ fn nll(session: &Session, split: Split) -> Result<(f64, f64), Box<dyn Error>> {
 
 /// A table for each set: likelihoods as means over seeds with their errors, or of one seed with that of the points. Of
 /// several budgets, the last line of a method has what the validation points choose.
-fn tables(records: &[Value], sets: &[String], changes: &[String]) {
-    for set in sets {
+fn tables(records: &[Value], arguments: &Arguments) {
+    for set in &arguments.sets {
         println!("\n### {set}\n");
         println!(
             "| method | batches | NLL | validation NLL | parameters | minutes of training | evaluations |"
@@ -307,7 +322,11 @@ fn tables(records: &[Value], sets: &[String], changes: &[String]) {
         println!("|---|---|---|---|---|---|---|");
         let of_set: Vec<&Value> = records
             .iter()
-            .filter(|record| record["set"] == set.as_str() && record["changes"] == json!(changes))
+            .filter(|record| {
+                record["set"] == set.as_str()
+                    && record["changes"] == json!(arguments.changes)
+                    && record["point_features"] == json!(arguments.point_features)
+            })
             .collect();
         for method in METHODS {
             let of_method: Vec<&Value> =
@@ -365,9 +384,9 @@ fn line(records: &[&Value]) -> String {
 }
 
 /// The Gaussian with the moments of the training rows.
-fn gaussian(set: &Set, seed: u64, data: &Path) -> Result<Value, Box<dyn Error>> {
-    let recipe = cell::recipe(&recipe(set, "fm", (seed, 1))?, [], None)?.recipe;
-    let dataset = Dataset::load(&recipe.data, seed, data)?;
+fn gaussian(set: &Set, seed: u64, arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
+    let recipe = cell::recipe(&recipe(set, "fm", (seed, 1), arguments)?, [], None)?.recipe;
+    let dataset = Dataset::load(&recipe.data, seed, &arguments.data)?;
     let rows = dataset.training_rows().ok_or("a table is needed")?;
     let (training, test) = (dataset.batch(rows, seed, 0)?, dataset.held_out(Split::Test, None, seed)?);
     let moments = mean_and_covariance(Points::new(&training.points, set.dim))?;

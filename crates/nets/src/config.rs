@@ -7,13 +7,14 @@ use thalweg_solve::Placement;
 
 use crate::linear::Linear;
 use crate::mlp::Mlp;
+use crate::point::PointFeatures;
 use crate::time::TimeFeatures;
-use crate::{Activation, ConditionSpec, NetError, TimeEmbedding};
+use crate::{Activation, ConditionSpec, NetError, PointEmbedding, TimeEmbedding};
 
 /// A multilayer perceptron `v(t, x | condition)`: affine layers with an activation between them.
 ///
 /// ```text
-/// h₁ = φ(x·W₁ₓ + features(t)·W₁ₜ + condition·W₁c + b₁)     first hidden layer
+/// h₁ = φ(x·W₁ₓ + features(x)·W₁f + features(t)·W₁ₜ + condition·W₁c + b₁)     first hidden layer
 /// h  = φ(h·W + b)          or, with `residual`,   h + φ(h·W + b)
 /// v  = h·W + b
 /// ```
@@ -30,6 +31,9 @@ pub struct MlpConfig {
     /// How the time enters; `concatenate` by default. The others take parameters:
     /// `{ fourier = { features = 32, scale = 1 } }`, `{ sinusoidal = { features = 64, max_period = 10000 } }`.
     pub time: TimeEmbedding,
+    /// How the point enters; `coordinates` by default. `{ fourier = { features = 64, scale = 1 } }` is for data of few
+    /// coordinates with sharp edges.
+    pub point: PointEmbedding,
     /// Whether the hidden layers after the first are added to what comes in; false by default.
     pub residual: bool,
     /// Length of the learned vector that stands for a class; 16 by default. Only networks with labels use it.
@@ -47,6 +51,7 @@ impl Default for MlpConfig {
             hidden_layers: 3,
             activation: Activation::default(),
             time: TimeEmbedding::default(),
+            point: PointEmbedding::default(),
             residual: false,
             label_embedding: 16,
             condition_dropout: 0.0,
@@ -84,7 +89,8 @@ impl MlpConfig {
                 expected: "positive and finite",
             });
         }
-        self.time.validate()
+        self.time.validate()?;
+        self.point.validate()
     }
 
     /// Checks that such a network can be made for points of `dim` coordinates and this kind of condition.
@@ -125,7 +131,8 @@ impl MlpConfig {
         if let Err(error) = self.validate_for(dim, condition) {
             panic!("validate a configuration before making a network of it: {error}");
         }
-        let inputs = dim + self.time.features() + condition.width(self.label_embedding);
+        let inputs =
+            dim + self.point.features() + self.time.features() + condition.width(self.label_embedding);
         let mut layers = Vec::with_capacity(self.hidden_layers + 1);
         layers.push(Linear::init(inputs, self.width, noise, placement));
         for _ in 1..self.hidden_layers {
@@ -143,6 +150,7 @@ impl MlpConfig {
             layers,
             labels,
             time: TimeFeatures::new(self.time, placement),
+            point: PointFeatures::new(self.point, dim, placement),
             config: self.clone(),
             dim,
             condition,

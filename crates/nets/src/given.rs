@@ -8,7 +8,7 @@
 
 use burn::tensor::Tensor;
 use thalweg_kernels::{Architecture, Perceptron};
-use thalweg_solve::{Tangent, VelocityField};
+use thalweg_solve::{Tangent, VelocityField, divergence_by_tangents};
 
 use crate::MlpConfig;
 use crate::divergence;
@@ -18,7 +18,7 @@ use crate::mlp::{Mlp, Told};
 ///
 /// An evaluation costs one pass, [`velocity_and_tangent`](Tangent::velocity_and_tangent) two, and
 /// [`velocity_and_divergence`](Tangent::velocity_and_divergence) about one more for networks of one or two hidden
-/// layers, about `dim` more for deeper ones.
+/// layers, about `dim` more for deeper ones, and `2 dim` passes for all where the point has features.
 #[derive(Debug, Clone)]
 pub struct Given<'a> {
     mlp: &'a Mlp,
@@ -88,7 +88,8 @@ impl<'a> Given<'a> {
         (head.forward(h), head.tangent(dh))
     }
 
-    /// [`velocity_and_divergence`](Tangent::velocity_and_divergence) with ordinary operations.
+    /// [`velocity_and_divergence`](Tangent::velocity_and_divergence) with ordinary operations, where only the coordinates
+    /// themselves enter.
     pub(crate) fn plain_velocity_and_divergence(&self, t: Tensor<1>, x: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
         let (velocity, slopes) = self.velocity_and_slopes(t, x);
         (velocity, divergence::from_slopes(self.mlp, slopes))
@@ -112,7 +113,8 @@ impl<'a> Given<'a> {
     /// The first layer before its activation, `[batch, width]`.
     fn first_layer(&self, t: Tensor<1>, x: Tensor<2>) -> Tensor<2> {
         self.check(&t, &x);
-        self.mlp.enter(x, self.mlp.time.of(t)) + self.shift()
+        let features = self.mlp.features(t, &x);
+        self.mlp.enter(x, features) + self.shift()
     }
 
     fn shift(&self) -> Tensor<2> {
@@ -138,7 +140,7 @@ impl<'a> Given<'a> {
 impl VelocityField<2> for Given<'_> {
     fn velocity(&self, t: Tensor<1>, x: Tensor<2>) -> Tensor<2> {
         self.check(&t, &x);
-        let features = self.mlp.time.of(t.clone());
+        let features = self.mlp.features(t.clone(), &x);
         self.fused().forward(&x, &features).unwrap_or_else(|| self.plain_velocity(t, x))
     }
 
@@ -158,13 +160,16 @@ impl Tangent<2> for Given<'_> {
         self.check(&t, &x);
         assert!(dt.dims() == t.dims(), "times {:?} have a direction {:?}", t.dims(), dt.dims());
         assert!(dx.dims() == x.dims(), "points {:?} have a direction {:?}", x.dims(), dx.dims());
-        let (features, features_tangent) = self.mlp.time.with_tangent(t, dt);
+        let (features, features_tangent) = self.mlp.features_with_tangent([t, dt], [&x, &dx]);
         let fused = self.fused().with_tangent([&x, &features], [&dx, &features_tangent]);
         fused.unwrap_or_else(|| self.plain_velocity_and_tangent([x, features], [dx, features_tangent]))
     }
 
     fn velocity_and_divergence(&self, t: Tensor<1>, x: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
         self.check(&t, &x);
+        if !self.mlp.point.is_empty() {
+            return divergence_by_tangents(self, t, x);
+        }
         let features = self.mlp.time.of(t.clone());
         let fused = self.fused().with_divergence(&x, &features);
         fused.unwrap_or_else(|| self.plain_velocity_and_divergence(t, x))
@@ -181,7 +186,7 @@ mod tests {
     use thalweg_solve::{Placement, to_host};
 
     use super::*;
-    use crate::{Activation, Condition, ConditionSpec, TimeEmbedding};
+    use crate::{Activation, Condition, ConditionSpec, PointEmbedding, TimeEmbedding};
 
     const ACTIVATIONS: [Activation; 8] = [
         Activation::Silu,
@@ -204,20 +209,26 @@ mod tests {
     }
 
     fn cases() -> impl Strategy<Value = Case> {
-        let layers = (1usize..5, 1usize..40, any::<bool>(), 0usize..ACTIVATIONS.len(), any::<bool>());
+        let features = (any::<bool>(), any::<bool>());
+        let layers = (1usize..5, 1usize..40, any::<bool>(), 0usize..ACTIVATIONS.len(), features);
         // Batches of one, of a piece, of several pieces with a rest.
         let rows = prop_oneof![Just(1), 2usize..70, 120usize..140, Just(256), 500usize..600, 1100usize..1200];
         (layers, rows, 1usize..5, any::<bool>(), any::<u64>()).prop_map(
             |(layers, batch, dim, labels, seed)| {
-                let (hidden_layers, width, residual, activation, fourier) = layers;
+                let (hidden_layers, width, residual, activation, (fourier, of_point)) = layers;
                 let time = if fourier {
                     TimeEmbedding::Fourier { features: 6, scale: 1.0 }
                 } else {
                     TimeEmbedding::Concatenate
                 };
+                let point = if of_point {
+                    PointEmbedding::Fourier { features: 4, scale: 0.2 }
+                } else {
+                    PointEmbedding::Coordinates
+                };
                 let activation = ACTIVATIONS[activation];
-                let config =
-                    MlpConfig { hidden_layers, width, residual, activation, time, ..MlpConfig::default() };
+                let sizes = MlpConfig { hidden_layers, width, residual, ..MlpConfig::default() };
+                let config = MlpConfig { activation, time, point, ..sizes };
                 Case { config, dim, batch, labels, seed }
             },
         )
@@ -263,18 +274,21 @@ mod tests {
         let Setting { mlp, condition, t, x, direction } = case.setting(placement);
         let given = mlp.given(&condition);
         let fused = given.fused();
-        let features = mlp.time.of(t.clone());
+        let features = mlp.features(t.clone(), &x);
         let velocity = fused.forward(&x, &features).expect("the CPU has the operation");
         close("velocity", &velocity, &given.plain_velocity(t.clone(), x.clone()), tolerance);
 
         let dt = t.ones_like();
-        let (_, df) = mlp.time.with_tangent(t.clone(), dt);
+        let (_, df) = mlp.features_with_tangent([t.clone(), dt], [&x, &direction]);
         let (velocity, tangent) = fused.with_tangent([&x, &features], [&direction, &df]).unwrap();
         let expected =
             given.plain_velocity_and_tangent([x.clone(), features.clone()], [direction.clone(), df]);
         close("velocity beside the tangent", &velocity, &expected.0, tolerance);
         close("tangent", &tangent, &expected.1, tolerance);
 
+        if !mlp.point.is_empty() {
+            return;
+        }
         let (velocity, divergence) = fused.with_divergence(&x, &features).unwrap();
         let expected = given.plain_velocity_and_divergence(t.clone(), x.clone());
         close("velocity beside the divergence", &velocity, &expected.0, tolerance);
@@ -299,7 +313,7 @@ mod tests {
         let x = x.autodiff().require_grad();
         let given = mlp.given(&condition);
         let velocity = if fused {
-            given.fused().forward(&x, &mlp.time.of(t)).expect("the CPU has the operation")
+            given.fused().forward(&x, &mlp.features(t, &x)).expect("the CPU has the operation")
         } else {
             given.plain_velocity(t, x.clone())
         };

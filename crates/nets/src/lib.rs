@@ -30,6 +30,7 @@ mod given;
 mod guided;
 mod linear;
 mod mlp;
+mod point;
 mod residual;
 mod steepness;
 mod time;
@@ -40,6 +41,7 @@ pub use error::NetError;
 pub use given::Given;
 pub use guided::Guided;
 pub use mlp::Mlp;
+pub use point::PointEmbedding;
 pub use residual::{
     Anchoring, Dominance, DominanceOf, HeadConfig, MetricConfig, OffsetConfig, Proof, Residual,
     ResidualField, Structure, StructureTerm, TermsConfig,

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Int, Tensor};
 use crate::cast::Cast;
 use crate::condition::indices;
 use crate::linear::Linear;
+use crate::point::PointFeatures;
 use crate::time::TimeFeatures;
 use crate::{Condition, ConditionSpec, Given, Guided, MlpConfig};
 
@@ -15,7 +16,7 @@ use crate::{Condition, ConditionSpec, Given, Guided, MlpConfig};
 ///
 /// | path | shape | |
 /// |---|---|---|
-/// | `layers.0.weight` | `[dim + time features + condition, width]` | rows in this order |
+/// | `layers.0.weight` | `[dim + point features + time features + condition, width]` | rows in this order |
 /// | `layers.N.weight` | `[width, width]`, the last `[width, dim]` | stored `[in, out]` |
 /// | `layers.N.bias` | `[out]` | |
 /// | `labels` | `[classes + 1, label_embedding]` | only with labels; the last row is the null label |
@@ -24,6 +25,7 @@ pub struct Mlp {
     pub(crate) layers: Vec<Linear>,
     pub(crate) labels: Option<Param<Tensor<2>>>,
     pub(crate) time: TimeFeatures,
+    pub(crate) point: PointFeatures,
     #[module(skip)]
     pub(crate) config: MlpConfig,
     #[module(skip)]
@@ -105,6 +107,7 @@ impl Mlp {
             layers: std::mem::take(&mut self.layers),
             labels: self.labels.take(),
             time: self.time.clone(),
+            point: self.point.clone(),
             config: self.config.clone(),
             dim: self.dim,
             condition: self.condition,
@@ -116,9 +119,10 @@ impl Mlp {
     /// Parameters that were leaves of a tape are leaves again, of a tape of their own.
     #[must_use]
     pub fn cast(self, dtype: DType) -> Self {
-        let embedding = self.config.time;
+        let MlpConfig { time, point, .. } = self.config;
         let mut cast = self.map(&mut Cast { dtype });
-        cast.time = cast.time.cast(dtype, embedding);
+        cast.time = cast.time.cast(dtype, time);
+        cast.point = cast.point.cast(dtype, point);
         cast
     }
 
@@ -151,7 +155,32 @@ impl Mlp {
         self.layers[0].weight.val().narrow(0, 0, self.dim)
     }
 
-    /// The first layer without condition and bias, for `point` `[batch, dim]` and time `features` `[batch, features]`.
+    /// What the first layer is given beside the coordinates: features of points `[batch, dim]` and of times `[batch]`, side
+    /// by side.
+    pub(crate) fn features(&self, t: Tensor<1>, x: &Tensor<2>) -> Tensor<2> {
+        let of_time = self.time.of(t);
+        match self.point.of(x) {
+            Some(of_point) => Tensor::cat(vec![of_point, of_time], 1),
+            None => of_time,
+        }
+    }
+
+    /// The features and their derivatives along `dt` and `dx`.
+    pub(crate) fn features_with_tangent(
+        &self,
+        [t, dt]: [Tensor<1>; 2],
+        [x, dx]: [&Tensor<2>; 2],
+    ) -> (Tensor<2>, Tensor<2>) {
+        let (of_time, time_tangent) = self.time.with_tangent(t, dt);
+        match self.point.with_tangent(x, dx) {
+            Some([of_point, tangent]) => {
+                (Tensor::cat(vec![of_point, of_time], 1), Tensor::cat(vec![tangent, time_tangent], 1))
+            }
+            None => (of_time, time_tangent),
+        }
+    }
+
+    /// The first layer without condition and bias, for `point` `[batch, dim]` and [`features`](Self::features).
     ///
     /// One product with the two side by side is faster than the sum of two products. On 2 cores with burn's CPU back
     /// end, forward and backward: 0.027 ms against 0.060 ms for 256 points of 2 coordinates and 64 units, 2.0 ms
@@ -165,7 +194,7 @@ impl Mlp {
 
     /// The first row of the first layer's weight that a condition meets.
     fn condition_start(&self) -> usize {
-        self.dim + self.config.time.features()
+        self.dim + self.config.point.features() + self.config.time.features()
     }
 
     /// What the condition and the bias add to the first layer, `[batch, width]` or `[1, width]`.

@@ -14,11 +14,13 @@ impl Mlp {
     pub fn steepest(&self) -> f64 {
         let slope = self.config.activation.steepest();
         let last = self.layers.len() - 1;
+        let embedding = self.config.point;
+        let moved = self.dim + embedding.features();
         let norms = self.layers.iter().enumerate().map(|(index, layer)| {
             let weight = layer.weight.val();
             // Times and conditions do not move with the point.
             let norm = if index == 0 {
-                spectral_norm(&weight.narrow(0, 0, self.dim))
+                spectral_norm(&weight.narrow(0, 0, moved)) * embedding.stretch(self.dim)
             } else {
                 spectral_norm(&weight)
             };
@@ -56,7 +58,8 @@ mod tests {
     use thalweg_solve::{Placement, Tangent};
 
     use super::*;
-    use crate::{Activation, ConditionSpec, MlpConfig};
+    use crate::point::PointFeatures;
+    use crate::{Activation, ConditionSpec, MlpConfig, PointEmbedding};
 
     #[test]
     fn no_tangent_is_longer() {
@@ -71,8 +74,12 @@ mod tests {
             Activation::Softplus { beta: 3.0 },
         ];
         for (activation, residual) in every.into_iter().flat_map(|a| [(a, false), (a, true)]) {
-            let config =
-                MlpConfig { width: 12, hidden_layers: 3, activation, residual, ..MlpConfig::default() };
+            let point = match residual {
+                true => PointEmbedding::Fourier { features: 6, scale: 0.5 },
+                false => PointEmbedding::Coordinates,
+            };
+            let sizes = MlpConfig { width: 12, hidden_layers: 3, ..MlpConfig::default() };
+            let config = MlpConfig { activation, residual, point, ..sizes };
             let mut noise = Noise::new(3);
             let mlp = config.init(2, ConditionSpec::None, &mut noise, &placement);
             let bound = mlp.steepest();
@@ -86,6 +93,24 @@ mod tests {
                 assert!(tangent <= bound * direction, "{activation:?} {residual}: {tangent}, {bound}");
             }
         }
+    }
+
+    /// Coordinates and features together turn a direction into one that is longer by the stretch of the embedding, whatever the
+    /// point, and never by more.
+    #[test]
+    fn features_stretch_the_steepest_direction_by_what_is_said() {
+        let placement = Placement::cpu_double();
+        let embedding = PointEmbedding::Fourier { features: 8, scale: 0.4 };
+        let features = PointFeatures::new(embedding, 2, &placement);
+        let mut noise = Noise::new(5);
+        let x: Tensor<2> = placement.normal(&mut noise, [360, 2]);
+        let turn = |k: usize| (k as f64).to_radians();
+        let directions: Vec<f64> = (0..360).flat_map(|k| [turn(k).cos(), turn(k).sin()]).collect();
+        let [_, tangent] = features.with_tangent(&x, &placement.tensor(&directions, [360, 2])).unwrap();
+        let lengths = to_host(&tangent.square().sum_dim(1).add_scalar(1.0).sqrt());
+        let (longest, bound) = (lengths.into_iter().fold(0.0, f64::max), embedding.stretch(2));
+        // Within a degree of the steepest direction.
+        assert!(longest <= bound * (1.0 + 1e-9) && longest > 0.9998 * bound, "{longest}, {bound}");
     }
 
     /// Slopes of the activations on a fine grid: the bound is above all of them and within a ten-thousandth.

@@ -7,7 +7,7 @@ mod support;
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use support::{parameters, patterned};
-use thalweg_nets::{Activation, Condition, ConditionSpec, Mlp, MlpConfig, TimeEmbedding};
+use thalweg_nets::{Activation, Condition, ConditionSpec, Mlp, MlpConfig, PointEmbedding, TimeEmbedding};
 use thalweg_noise::Noise;
 use thalweg_solve::{Placement, Tangent, VelocityField, to_host};
 
@@ -77,6 +77,7 @@ fn a_seed_gives_one_network() {
 fn casting_keeps_values_leaves_and_frequencies() {
     let config = MlpConfig {
         time: TimeEmbedding::Sinusoidal { features: 8, max_period: 1e4 },
+        point: PointEmbedding::Fourier { features: 6, scale: 3.0 },
         ..MlpConfig::default()
     };
     let single = config.init(2, ConditionSpec::None, &mut Noise::new(1), &Placement::cpu().autodiff());
@@ -203,6 +204,11 @@ fn impossible_configurations_are_refused_with_the_key() {
         time(TimeEmbedding::Sinusoidal { features: 8, max_period: 1.0 }),
         "`time.sinusoidal.max_period` is 1, but it must be greater than 1 and finite",
     );
+    let point =
+        |features, scale| MlpConfig { point: PointEmbedding::Fourier { features, scale }, ..default() };
+    check(point(5, 1.0), "`point.fourier.features` is 5, but it must be even and at least 2");
+    check(point(0, 1.0), "`point.fourier.features` is 0, but it must be even and at least 2");
+    check(point(8, f64::NAN), "`point.fourier.scale` is NaN, but it must be positive and finite");
 }
 
 #[test]
@@ -229,9 +235,10 @@ fn configurations_are_read_with_defaults_and_without_guessing() {
     assert_eq!(read("{}").unwrap(), MlpConfig::default());
     let full = read(
         r#"{"width": 512, "hidden_layers": 4, "activation": {"softplus": {"beta": 20}},
-            "time": {"sinusoidal": {}}, "residual": true}"#,
+            "time": {"sinusoidal": {}}, "point": {"fourier": {"features": 32}}, "residual": true}"#,
     )
     .unwrap();
+    assert_eq!(full.point, PointEmbedding::Fourier { features: 32, scale: 1.0 });
     assert_eq!(full.activation, Activation::Softplus { beta: 20.0 });
     assert_eq!(full.time, TimeEmbedding::Sinusoidal { features: 64, max_period: 10_000.0 });
     assert_eq!(read(&serde_json::to_string(&full).unwrap()).unwrap(), full);

@@ -6,7 +6,7 @@ mod support;
 
 use burn::tensor::Tensor;
 use support::{assert_close, gradients, map, parameters};
-use thalweg_nets::{Activation, Condition, ConditionSpec, Mlp, MlpConfig, TimeEmbedding};
+use thalweg_nets::{Activation, Condition, ConditionSpec, Mlp, MlpConfig, PointEmbedding, TimeEmbedding};
 use thalweg_noise::Noise;
 use thalweg_solve::{Placement, Tangent, VelocityField, to_host};
 
@@ -26,6 +26,12 @@ fn configs() -> impl Iterator<Item = MlpConfig> {
                 hidden_layers,
                 activation,
                 time,
+                // Beside every depth there is one without features of the point.
+                point: if time == TIMES[hidden_layers % 3] {
+                    PointEmbedding::Fourier { features: 6, scale: 0.3 }
+                } else {
+                    PointEmbedding::Coordinates
+                },
                 residual: hidden_layers % 2 == 0,
                 ..MlpConfig::default()
             })

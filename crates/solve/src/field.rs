@@ -45,20 +45,29 @@ pub trait Tangent<const D: usize>: VelocityField<D> {
     ///
     /// The default makes one tangent pass for each coordinate; networks with something better replace it.
     fn velocity_and_divergence(&self, t: Tensor<1>, x: Tensor<D>) -> (Tensor<D>, Tensor<1>) {
-        let shape = x.dims();
-        let batch = shape[0];
-        let coordinates: usize = shape[1..].iter().product();
-        let still = t.zeros_like();
-        let mut velocity = None;
-        let mut divergence = x.clone().reshape([batch, coordinates]).narrow(1, 0, 1).zeros_like();
-        for i in 0..coordinates {
-            let flat = x.zeros_like().reshape([batch, coordinates]);
-            let unit = flat.slice_fill([0..batch, i..i + 1], 1.0).reshape(shape);
-            let (v, dv) = self.velocity_and_tangent(t.clone(), x.clone(), still.clone(), unit);
-            divergence = divergence + dv.reshape([batch, coordinates]).narrow(1, i, 1);
-            velocity = Some(v);
-        }
-        let velocity = velocity.unwrap_or_else(|| self.velocity(t, x));
-        (velocity, divergence.reshape([batch]))
+        divergence_by_tangents(self, t, x)
     }
+}
+
+/// The velocity and its exact divergence `[batch]`, by one tangent pass for each coordinate of a point.
+pub fn divergence_by_tangents<const D: usize>(
+    field: &(impl Tangent<D> + ?Sized),
+    t: Tensor<1>,
+    x: Tensor<D>,
+) -> (Tensor<D>, Tensor<1>) {
+    let shape = x.dims();
+    let batch = shape[0];
+    let coordinates: usize = shape[1..].iter().product();
+    let still = t.zeros_like();
+    let mut velocity = None;
+    let mut divergence = x.clone().reshape([batch, coordinates]).narrow(1, 0, 1).zeros_like();
+    for i in 0..coordinates {
+        let flat = x.zeros_like().reshape([batch, coordinates]);
+        let unit = flat.slice_fill([0..batch, i..i + 1], 1.0).reshape(shape);
+        let (v, dv) = field.velocity_and_tangent(t.clone(), x.clone(), still.clone(), unit);
+        divergence = divergence + dv.reshape([batch, coordinates]).narrow(1, i, 1);
+        velocity = Some(v);
+    }
+    let velocity = velocity.unwrap_or_else(|| field.velocity(t, x));
+    (velocity, divergence.reshape([batch]))
 }

@@ -40,7 +40,7 @@ mod time;
 
 pub use augmented::Augmented;
 pub use error::InvalidSolve;
-pub use field::{Tangent, VelocityField};
+pub use field::{Tangent, VelocityField, divergence_by_tangents};
 pub use gradient::{Checkpoints, Differentiable, Recorded, record};
 pub use integrate::{integrate, integrate_any_rows, solve_field};
 pub use norms::Norms;

@@ -154,8 +154,8 @@ pub mod certify {
 pub mod nets {
     pub use thalweg_nets::{
         Activation, Anchoring, Condition, ConditionSpec, Dominance, DominanceOf, Given, Guided, HeadConfig,
-        MetricConfig, Mlp, MlpConfig, NetError, OffsetConfig, Proof, Residual, ResidualField, Structure,
-        StructureTerm, TermsConfig, TimeEmbedding,
+        MetricConfig, Mlp, MlpConfig, NetError, OffsetConfig, PointEmbedding, Proof, Residual, ResidualField,
+        Structure, StructureTerm, TermsConfig, TimeEmbedding,
     };
 }
 
@@ -165,7 +165,7 @@ pub mod solve {
         Augmented, BOSH3, Checkpoints, Control, DOPRI5, Differentiable, EULER, EulerMaruyama, Failure, HEUN,
         InvalidSolve, MIDPOINT, Method, Norms, Placement, RK4, Recorded, Save, Solution, SolveError, Solver,
         Span, State, Steps, TSIT5, Tableau, Tangent, Term, Times, Tolerance, VelocityField, Weight,
-        integrate, integrate_any_rows, per_sample, record, solve_field, to_host,
+        divergence_by_tangents, integrate, integrate_any_rows, per_sample, record, solve_field, to_host,
     };
 }
 
