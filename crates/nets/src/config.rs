@@ -7,8 +7,7 @@ use thalweg_solve::Placement;
 
 use crate::linear::Linear;
 use crate::mlp::Mlp;
-use crate::point::PointFeatures;
-use crate::time::TimeFeatures;
+use crate::waves::Waves;
 use crate::{Activation, ConditionSpec, NetError, PointEmbedding, TimeEmbedding};
 
 /// A multilayer perceptron `v(t, x | condition)`: affine layers with an activation between them.
@@ -149,8 +148,8 @@ impl MlpConfig {
         Mlp {
             layers,
             labels,
-            time: TimeFeatures::new(self.time, placement),
-            point: PointFeatures::new(self.point, dim, placement),
+            time: Waves::new(&self.time.frequencies(), 1, placement),
+            point: Waves::new(&self.point.frequencies(dim), dim, placement),
             config: self.clone(),
             dim,
             condition,

@@ -170,7 +170,7 @@ impl Tangent<2> for Given<'_> {
         if !self.mlp.point.is_empty() {
             return divergence_by_tangents(self, t, x);
         }
-        let features = self.mlp.time.of(t.clone());
+        let features = self.mlp.features(t.clone(), &x);
         let fused = self.fused().with_divergence(&x, &features);
         fused.unwrap_or_else(|| self.plain_velocity_and_divergence(t, x))
     }

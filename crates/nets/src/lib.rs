@@ -34,6 +34,7 @@ mod point;
 mod residual;
 mod steepness;
 mod time;
+mod waves;
 
 pub use condition::{Condition, ConditionSpec};
 pub use config::MlpConfig;

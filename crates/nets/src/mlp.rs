@@ -6,8 +6,7 @@ use burn::tensor::{DType, Int, Tensor};
 use crate::cast::Cast;
 use crate::condition::indices;
 use crate::linear::Linear;
-use crate::point::PointFeatures;
-use crate::time::TimeFeatures;
+use crate::waves::Waves;
 use crate::{Condition, ConditionSpec, Given, Guided, MlpConfig};
 
 /// A multilayer perceptron `v(t, x | condition)`, made by [`MlpConfig::init`].
@@ -24,8 +23,8 @@ use crate::{Condition, ConditionSpec, Given, Guided, MlpConfig};
 pub struct Mlp {
     pub(crate) layers: Vec<Linear>,
     pub(crate) labels: Option<Param<Tensor<2>>>,
-    pub(crate) time: TimeFeatures,
-    pub(crate) point: PointFeatures,
+    pub(crate) time: Waves,
+    pub(crate) point: Waves,
     #[module(skip)]
     pub(crate) config: MlpConfig,
     #[module(skip)]
@@ -121,8 +120,8 @@ impl Mlp {
     pub fn cast(self, dtype: DType) -> Self {
         let MlpConfig { time, point, .. } = self.config;
         let mut cast = self.map(&mut Cast { dtype });
-        cast.time = cast.time.cast(dtype, time);
-        cast.point = cast.point.cast(dtype, point);
+        cast.time = cast.time.cast(dtype, &time.frequencies());
+        cast.point = cast.point.cast(dtype, &point.frequencies(cast.dim));
         cast
     }
 
@@ -158,7 +157,8 @@ impl Mlp {
     /// What the first layer is given beside the coordinates: features of points `[batch, dim]` and of times `[batch]`, side
     /// by side.
     pub(crate) fn features(&self, t: Tensor<1>, x: &Tensor<2>) -> Tensor<2> {
-        let of_time = self.time.of(t);
+        let t = t.unsqueeze_dim(1);
+        let of_time = self.time.of(&t).unwrap_or(t);
         match self.point.of(x) {
             Some(of_point) => Tensor::cat(vec![of_point, of_time], 1),
             None => of_time,
@@ -171,7 +171,8 @@ impl Mlp {
         [t, dt]: [Tensor<1>; 2],
         [x, dx]: [&Tensor<2>; 2],
     ) -> (Tensor<2>, Tensor<2>) {
-        let (of_time, time_tangent) = self.time.with_tangent(t, dt);
+        let (t, dt) = (t.unsqueeze_dim(1), dt.unsqueeze_dim(1));
+        let [of_time, time_tangent] = self.time.with_tangent(&t, &dt).unwrap_or([t, dt]);
         match self.point.with_tangent(x, dx) {
             Some([of_point, tangent]) => {
                 (Tensor::cat(vec![of_point, of_time], 1), Tensor::cat(vec![tangent, time_tangent], 1))

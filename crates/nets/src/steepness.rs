@@ -58,7 +58,7 @@ mod tests {
     use thalweg_solve::{Placement, Tangent};
 
     use super::*;
-    use crate::point::PointFeatures;
+    use crate::waves::Waves;
     use crate::{Activation, ConditionSpec, MlpConfig, PointEmbedding};
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
     fn features_stretch_the_steepest_direction_by_what_is_said() {
         let placement = Placement::cpu_double();
         let embedding = PointEmbedding::Fourier { features: 8, scale: 0.4 };
-        let features = PointFeatures::new(embedding, 2, &placement);
+        let features = Waves::new(&embedding.frequencies(2), 2, &placement);
         let mut noise = Noise::new(5);
         let x: Tensor<2> = placement.normal(&mut noise, [360, 2]);
         let turn = |k: usize| (k as f64).to_radians();

@@ -1,14 +1,9 @@
 //! How the time enters the network: as a number, or as sines and cosines of it.
 
-use std::f64::consts::TAU;
-
-use burn::module::Module;
-use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
-use thalweg_noise::Noise;
-use thalweg_solve::Placement;
 
 use crate::NetError;
+use crate::waves::{drawn_frequencies, validate_features, validate_scale};
 
 /// Sinusoidal embeddings were made for the thousand integer steps of diffusion models; `t` in `[0, 1]` would use
 /// almost none of their range, so it is stretched to theirs.
@@ -76,8 +71,7 @@ impl TimeEmbedding {
         match self {
             Self::Concatenate => Vec::new(),
             Self::Fourier { features, scale } => {
-                let draws = Noise::at(0, "nets: fourier time embedding", 0).normals(features / 2);
-                draws.into_iter().map(|z| TAU * scale * z).collect()
+                drawn_frequencies("nets: fourier time embedding", features / 2, scale)
             }
             Self::Sinusoidal { features, max_period } => {
                 let count = features / 2;
@@ -87,64 +81,20 @@ impl TimeEmbedding {
     }
 
     pub(crate) fn validate(self) -> Result<(), NetError> {
-        let refuse = |key, value: String, expected| Err(NetError::Config { key, value, expected });
-        let even = |n: usize| n > 0 && n.is_multiple_of(2);
         match self {
-            Self::Fourier { features, .. } if !even(features) => {
-                refuse("time.fourier.features", features.to_string(), "even and at least 2")
+            Self::Concatenate => Ok(()),
+            Self::Fourier { features, scale } => {
+                validate_features("time.fourier.features", features)?;
+                validate_scale("time.fourier.scale", scale)
             }
-            Self::Fourier { scale, .. } if !(scale > 0.0 && scale.is_finite()) => {
-                refuse("time.fourier.scale", scale.to_string(), "positive and finite")
+            Self::Sinusoidal { features, max_period } => {
+                validate_features("time.sinusoidal.features", features)?;
+                if max_period > 1.0 && max_period.is_finite() {
+                    return Ok(());
+                }
+                let (key, value) = ("time.sinusoidal.max_period", max_period.to_string());
+                Err(NetError::Config { key, value, expected: "greater than 1 and finite" })
             }
-            Self::Sinusoidal { features, .. } if !even(features) => {
-                refuse("time.sinusoidal.features", features.to_string(), "even and at least 2")
-            }
-            Self::Sinusoidal { max_period, .. } if !(max_period > 1.0 && max_period.is_finite()) => {
-                refuse("time.sinusoidal.max_period", max_period.to_string(), "greater than 1 and finite")
-            }
-            _ => Ok(()),
         }
-    }
-}
-
-/// An embedding with its frequencies on the device. It has nothing to learn and nothing to save.
-#[derive(Module, Debug)]
-pub(crate) struct TimeFeatures {
-    /// `[1, features / 2]`; none when the time enters as it is.
-    frequencies: Option<Tensor<2>>,
-}
-
-impl TimeFeatures {
-    pub(crate) fn new(embedding: TimeEmbedding, placement: &Placement) -> Self {
-        let frequencies = embedding.frequencies();
-        let count = frequencies.len();
-        Self { frequencies: (count > 0).then(|| placement.tensor(&frequencies, [1, count])) }
-    }
-
-    pub(crate) fn cast(self, dtype: DType, embedding: TimeEmbedding) -> Self {
-        // Made afresh, so that frequencies that were rounded to single precision are exact again in double.
-        match self.frequencies {
-            None => self,
-            Some(old) => Self::new(embedding, &Placement { dtype, ..Placement::of(&old) }),
-        }
-    }
-
-    /// The features `[batch, features]` of times `t` `[batch]`.
-    pub(crate) fn of(&self, t: Tensor<1>) -> Tensor<2> {
-        let t = t.unsqueeze_dim(1);
-        let Some(frequencies) = &self.frequencies else { return t };
-        let angle = t * frequencies.clone();
-        Tensor::cat(vec![angle.clone().sin(), angle.cos()], 1)
-    }
-
-    /// The features and their derivatives along `dt` `[batch]`, each `[batch, features]`.
-    pub(crate) fn with_tangent(&self, t: Tensor<1>, dt: Tensor<1>) -> (Tensor<2>, Tensor<2>) {
-        let (t, dt) = (t.unsqueeze_dim(1), dt.unsqueeze_dim(1));
-        let Some(frequencies) = &self.frequencies else { return (t, dt) };
-        let angle = t * frequencies.clone();
-        let turn = dt * frequencies.clone();
-        let (sin, cos) = (angle.clone().sin(), angle.cos());
-        let tangent = Tensor::cat(vec![cos.clone() * turn.clone(), sin.clone() * turn * -1.0], 1);
-        (Tensor::cat(vec![sin, cos], 1), tangent)
     }
 }
