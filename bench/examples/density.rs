@@ -69,8 +69,8 @@ struct Set {
     /// Where along the path training looks.
     times: &'static str,
     batch: usize,
-    /// Of a block, and of one network with all parameters.
-    rates: [f64; 2],
+    /// The largest learning rate.
+    rate: f64,
 }
 
 const METHODS: [&str; 5] = ["gaussian", "fm", "interflow", "local", "local-trigonometric"];
@@ -87,7 +87,7 @@ const fn picture(name: &'static str, data: &'static str) -> Set {
         // The details of a picture are learned near the data.
         times: "{ kind = 'beta', a = 1, b = 0.5 }",
         batch: 500,
-        rates: [0.002, 0.002],
+        rate: 0.002,
     }
 }
 
@@ -111,7 +111,7 @@ const SETS: [Set; 5] = [
         activation: "'silu'",
         times: "{ kind = 'stratified' }",
         batch: 512,
-        rates: [0.001, 0.001],
+        rate: 0.001,
     },
     Set {
         name: "protein",
@@ -124,7 +124,7 @@ const SETS: [Set; 5] = [
         activation: "'silu'",
         times: "{ kind = 'stratified' }",
         batch: 1024,
-        rates: [0.001, 0.001],
+        rate: 0.001,
     },
     Set {
         name: "patches",
@@ -137,7 +137,7 @@ const SETS: [Set; 5] = [
         activation: "'elu'",
         times: "{ kind = 'stratified' }",
         batch: 500,
-        rates: [0.001, 0.001],
+        rate: 0.001,
     },
 ];
 
@@ -204,7 +204,6 @@ fn recipe(
     (seed, batches): (u64, u64),
     arguments: &Arguments,
 ) -> Result<String, String> {
-    let rate = set.rates[usize::from(!method.starts_with("local"))];
     let (blocks, first, growth) = set.chain;
     let chain = |interpolant: &str| {
         format!(
@@ -224,14 +223,14 @@ fn recipe(
         "interflow" => (all, batches, "flow.path = { kind = 'trigonometric' }".to_string()),
         other => return Err(format!("there is no method {other}")),
     };
-    let (data, layers, activation, batch) =
-        (set.data.replace("SEED", &seed.to_string()), set.block.1, set.activation, set.batch);
+    let data = set.data.replace("SEED", &seed.to_string());
+    let Set { block: (_, layers), activation, times, batch, rate, .. } = set;
     Ok(format!(
         "name = 'density'
         seed = {seed}
         model = {{ width = {width}, hidden_layers = {layers}, activation = {activation}{point} }}
         {method}
-        flow.time = {}
+        flow.time = {times}
         [data]
         standardise = true
         {data}
@@ -248,8 +247,7 @@ fn recipe(
         samples = 2000
         likelihood_points = 0
         replicates = 0
-        report = false",
-        set.times
+        report = false"
     ))
 }
 
@@ -293,11 +291,7 @@ const EXACT_UP_TO: usize = 16;
 /// Minus the mean log-likelihood of held-out points, in nats and in the units of the data, with its standard error.
 fn nll(session: &Session, split: Split) -> Result<(f64, f64), Box<dyn Error>> {
     let (dataset, seed) = (&session.dataset, session.recipe.seed);
-    // Of a set with a formula, draws that are not those of the other split.
-    let (rows, seed) = match dataset.held_out_rows(split) {
-        Some(rows) => (rows.min(POINTS), seed),
-        None => (POINTS, seed + u64::from(split == Split::Validation)),
-    };
+    let rows = dataset.held_out_rows(split).map_or(POINTS, |rows| rows.min(POINTS));
     let mut held_out = dataset.held_out(split, Some(rows), seed)?;
     dataset.normaliser().invert(&mut held_out.points);
     let divergence = match held_out.dim {
