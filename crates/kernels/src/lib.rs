@@ -33,7 +33,7 @@ pub use attention::{attention, channel_attention};
 pub use convolution::{ConvOptions, conv_transpose1d, conv1d, conv2d};
 pub use group_norm::{GroupNormOptions, group_norm};
 pub use memory::keep_freed_memory;
-pub use operation::Perceptron;
+pub use operation::{MovingFeatures, Perceptron};
 pub use perceptron::Architecture;
 pub use real::Real;
 pub use threads::on_the_pool;

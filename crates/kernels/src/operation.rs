@@ -14,7 +14,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Tensor};
 
 use crate::Real;
-use crate::perceptron::{self, Architecture, Inputs, Net, Wanted};
+use crate::perceptron::{self, Architecture, Inputs, Moving, Net, Wanted};
 use crate::pool::Buffer;
 use crate::tensor::{Host, is_known, primitive, tensor};
 
@@ -36,6 +36,16 @@ pub struct Perceptron {
     pub shift: Tensor<2>,
     /// The biases of all layers but the first.
     pub biases: Vec<Tensor<1>>,
+}
+
+/// How the first features of a row move with the point: the derivative of feature `j` in coordinate `i` is the product of a
+/// slope of the point and a rate that is the same for all points, as it is for functions of `rates·x`.
+#[derive(Debug, Clone)]
+pub struct MovingFeatures {
+    /// `[batch, moving features]`.
+    pub slopes: Tensor<2>,
+    /// `[dim, moving features]`.
+    pub rates: Tensor<2>,
 }
 
 impl Perceptron {
@@ -76,15 +86,32 @@ impl Perceptron {
         }
     }
 
-    /// The outputs and their divergence in the point, `[batch]`; nothing when anything is recorded.
+    /// The outputs and their divergence in the point, `[batch]`, where some features may move with it; nothing when anything
+    /// is recorded.
     #[must_use]
-    pub fn with_divergence(&self, point: &Tensor<2>, features: &Tensor<2>) -> Option<(Tensor<2>, Tensor<1>)> {
+    pub fn with_divergence(
+        &self,
+        [point, features]: [&Tensor<2>; 2],
+        moving: Option<&MovingFeatures>,
+    ) -> Option<(Tensor<2>, Tensor<1>)> {
         if !self.suits(&[point, features]) {
             return None;
         }
+        if let Some(MovingFeatures { slopes, rates }) = moving {
+            let ([batch, dim], [_, features]) = (point.dims(), features.dims());
+            let ([rows, of_slopes], [coordinates, of_rates]) = (slopes.dims(), rates.dims());
+            assert!(
+                rows == batch && coordinates == dim && of_slopes == of_rates && of_rates <= features,
+                "slopes of {rows} × {of_slopes} and rates of {coordinates} × {of_rates} are none of {batch} points of {dim} \
+                 coordinates with {features} features"
+            );
+            if of_rates == 0 || slopes.dtype() != point.dtype() || rates.dtype() != point.dtype() {
+                return None;
+            }
+        }
         match point.dtype() {
-            DType::F32 => self.divergence_in::<f32>(point, features),
-            DType::F64 => self.divergence_in::<f64>(point, features),
+            DType::F32 => self.divergence_in::<f32>([point, features], moving),
+            DType::F64 => self.divergence_in::<f64>([point, features], moving),
             _ => None,
         }
     }
@@ -160,15 +187,22 @@ impl Perceptron {
 
     fn divergence_in<T: Real>(
         &self,
-        point: &Tensor<2>,
-        features: &Tensor<2>,
+        [point, features]: [&Tensor<2>; 2],
+        moving: Option<&MovingFeatures>,
     ) -> Option<(Tensor<2>, Tensor<1>)> {
         let hosts = self.hosts(point, features)?;
+        let of_moving = match moving {
+            Some(MovingFeatures { slopes, rates }) => Some([Host::of(slopes)?, Host::of(rates)?]),
+            None => None,
+        };
+        let moving = of_moving
+            .as_ref()
+            .map(|[slopes, rates]| Moving { slopes: slopes.values(), rates: rates.values() });
         let batch = point.dims()[0];
         let Parts { net, inputs } = Parts::<T>::of(&hosts, self.architecture, batch);
         let mut out = vec![T::default(); batch * net.outputs];
         let mut divergence = vec![T::default(); batch];
-        perceptron::divergence(&net, &inputs, &mut out, &mut divergence);
+        perceptron::divergence(&net, &inputs, moving, &mut out, &mut divergence);
         Some((tensor(out, [batch, net.outputs]), tensor(divergence, [batch])))
     }
 

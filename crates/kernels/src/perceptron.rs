@@ -11,7 +11,7 @@ mod forward;
 mod passes;
 
 pub(crate) use backward::{Wanted, added, backward};
-pub(crate) use divergence::{divergence, tangent};
+pub(crate) use divergence::{Moving, divergence, tangent};
 pub(crate) use forward::forward;
 
 use std::ops::Range;

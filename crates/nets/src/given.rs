@@ -18,7 +18,7 @@ use crate::mlp::{Mlp, Told};
 ///
 /// An evaluation costs one pass, [`velocity_and_tangent`](Tangent::velocity_and_tangent) two, and
 /// [`velocity_and_divergence`](Tangent::velocity_and_divergence) about one more for networks of one or two hidden
-/// layers, about `dim` more for deeper ones, and `2 dim` passes for all where the point has features.
+/// layers, about `dim` more for deeper ones and for all where the point has features.
 #[derive(Debug, Clone)]
 pub struct Given<'a> {
     mlp: &'a Mlp,
@@ -167,12 +167,12 @@ impl Tangent<2> for Given<'_> {
 
     fn velocity_and_divergence(&self, t: Tensor<1>, x: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
         self.check(&t, &x);
-        if !self.mlp.point.is_empty() {
-            return divergence_by_tangents(self, t, x);
-        }
-        let features = self.mlp.features(t.clone(), &x);
-        let fused = self.fused().with_divergence(&x, &features);
-        fused.unwrap_or_else(|| self.plain_velocity_and_divergence(t, x))
+        let (features, moving) = self.mlp.moving_features(t.clone(), &x);
+        let fused = self.fused().with_divergence([&x, &features], moving.as_ref());
+        fused.unwrap_or_else(|| match moving {
+            Some(_) => divergence_by_tangents(self, t, x),
+            None => self.plain_velocity_and_divergence(t, x),
+        })
     }
 }
 
@@ -296,11 +296,12 @@ mod tests {
         close("velocity beside the tangent", &velocity, &expected.0, tolerance);
         close("tangent", &tangent, &expected.1, tolerance);
 
-        if !mlp.point.is_empty() {
-            return;
-        }
-        let (velocity, divergence) = fused.with_divergence(&x, &features).unwrap();
-        let expected = given.plain_velocity_and_divergence(t.clone(), x.clone());
+        let (features, moving) = mlp.moving_features(t.clone(), &x);
+        let (velocity, divergence) = fused.with_divergence([&x, &features], moving.as_ref()).unwrap();
+        let expected = match moving {
+            Some(_) => divergence_by_tangents(&given, t, x),
+            None => given.plain_velocity_and_divergence(t, x),
+        };
         close("velocity beside the divergence", &velocity, &expected.0, tolerance);
         close("divergence", &divergence, &expected.1, 4.0 * tolerance);
     }

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Int, Tensor};
+use thalweg_kernels::MovingFeatures;
 
 use crate::cast::Cast;
 use crate::condition::indices;
@@ -157,9 +158,19 @@ impl Mlp {
     /// What the first layer is given beside the coordinates: features of points `[batch, dim]` and of times `[batch]`, side
     /// by side.
     pub(crate) fn features(&self, t: Tensor<1>, x: &Tensor<2>) -> Tensor<2> {
+        self.beside_those_of_time(self.point.of(x), t)
+    }
+
+    /// The features, and how those of the point move with it where it has some.
+    pub(crate) fn moving_features(&self, t: Tensor<1>, x: &Tensor<2>) -> (Tensor<2>, Option<MovingFeatures>) {
+        let (of_point, moving) = self.point.moving(x).unzip();
+        (self.beside_those_of_time(of_point, t), moving)
+    }
+
+    fn beside_those_of_time(&self, of_point: Option<Tensor<2>>, t: Tensor<1>) -> Tensor<2> {
         let t = t.unsqueeze_dim(1);
         let of_time = self.time.of(&t).unwrap_or(t);
-        match self.point.of(x) {
+        match of_point {
             Some(of_point) => Tensor::cat(vec![of_point, of_time], 1),
             None => of_time,
         }

@@ -4,6 +4,7 @@ use std::f64::consts::TAU;
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
+use thalweg_kernels::MovingFeatures;
 use thalweg_noise::Noise;
 use thalweg_solve::Placement;
 
@@ -32,15 +33,23 @@ impl Waves {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frequencies.is_none()
-    }
-
     /// The features `[batch, features]` of `x` `[batch, inputs]`; none where there are none.
     pub(crate) fn of(&self, x: &Tensor<2>) -> Option<Tensor<2>> {
         let frequencies = self.frequencies.clone()?;
         let angle = x.clone().matmul(frequencies);
         Some(Tensor::cat(vec![angle.clone().sin(), angle.cos()], 1))
+    }
+
+    /// The features, and what their derivatives in each coordinate are products of.
+    pub(crate) fn moving(&self, x: &Tensor<2>) -> Option<(Tensor<2>, MovingFeatures)> {
+        let frequencies = self.frequencies.clone()?;
+        let angle = x.clone().matmul(frequencies.clone());
+        let (sin, cos) = (angle.clone().sin(), angle.cos());
+        let moving = MovingFeatures {
+            slopes: Tensor::cat(vec![cos.clone(), sin.clone().neg()], 1),
+            rates: Tensor::cat(vec![frequencies.clone(), frequencies], 1),
+        };
+        Some((Tensor::cat(vec![sin, cos], 1), moving))
     }
 
     /// The features and their derivatives along `dx` `[batch, inputs]`, each `[batch, features]`.

@@ -132,9 +132,9 @@ pub mod flow {
 /// Fused operations for the CPU.
 pub mod kernels {
     pub use thalweg_kernels::{
-        Activation, AdamUpdate, Architecture, ConvOptions, GroupNormOptions, Perceptron, Real, attention,
-        channel_attention, conv_transpose1d, conv1d, conv2d, follow, group_norm, keep_freed_memory,
-        on_the_pool, sum_of_squares,
+        Activation, AdamUpdate, Architecture, ConvOptions, GroupNormOptions, MovingFeatures, Perceptron,
+        Real, attention, channel_attention, conv_transpose1d, conv1d, conv2d, follow, group_norm,
+        keep_freed_memory, on_the_pool, sum_of_squares,
     };
 }
 

@@ -1,8 +1,8 @@
 //! Values with derivatives along directions, without a graph: one tangent, or the exact divergence.
 //!
 //! The tangent of a layer `h' = φ(h·W + b)` along `dh` is `φ'·(dh·W)`. The divergence in the point is a sum of such
-//! tangents, one for each coordinate, started from the rows of the first weight; for one and two hidden layers it has a
-//! closed form whose work does not depend on the dimension.
+//! tangents, one for each coordinate, started from the rows of the first weight, to which features that move with the point
+//! add theirs; without such features one and two hidden layers have closed forms whose work does not depend on the dimension.
 
 use std::ops::Range;
 
@@ -42,15 +42,26 @@ pub(crate) fn tangent<T: Real>(
     });
 }
 
+/// Features that move with the point, the first ones of a row: the derivative of feature `j` in coordinate `i` is the
+/// product of a slope, which every point has of its own, and a rate, which none has of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moving<'a, T> {
+    /// `[batch, moving features]`.
+    pub slopes: &'a [T],
+    /// `[dim, moving features]`.
+    pub rates: &'a [T],
+}
+
 /// Writes the outputs `[batch, dim]` and their divergence in the point, `[batch]`.
 pub(crate) fn divergence<T: Real>(
     net: &Net<'_, T>,
     inputs: &Inputs<'_, T>,
+    moving: Option<Moving<'_, T>>,
     out: &mut [T],
     out_divergence: &mut [T],
 ) {
     assert!(inputs.dim() == net.outputs, "a divergence needs as many outputs as coordinates");
-    let trace = Trace::of(net);
+    let trace = Trace::of(net, moving);
     let rows = rows_of_a_piece(inputs.batch, net.width);
     let outs = out.chunks_mut(rows * net.outputs).zip(out_divergence.chunks_mut(rows));
     let jobs = pieces(inputs.batch, net.width).zip(outs);
@@ -58,7 +69,7 @@ pub(crate) fn divergence<T: Real>(
     share(jobs.collect(), work, |(rows, (out, divergence))| {
         let (h, slopes) = with_slopes(net, inputs, &rows);
         head(net, &h, out);
-        trace.write(net, &slopes, divergence);
+        trace.write(net, rows, &slopes, divergence);
     });
 }
 
@@ -111,17 +122,48 @@ fn onwards<T: Real>(net: &Net<'_, T>, mut dh: Buffer<T>, slopes: &[Buffer<T>]) -
 }
 
 /// What of the trace does not depend on the batch.
-enum Trace<T: Real> {
+enum Trace<'a, T: Real> {
     /// Of one hidden layer: `Σₖ sₖ·(WₓW_out)ₖₖ`.
     One { diagonal: Vec<T> },
     /// Of two: `s₁ᵀ·M·s₂` with `M = W₂ ⊙ (W_out·Wₓ)ᵀ`; a residual layer adds the trace that goes past it.
     Two { m: Vec<T>, past: Option<Vec<T>> },
-    /// Of more: the columns of the last weight, one after the other.
-    Tangents { leave: Vec<T> },
+    /// Of more, or where features move: the columns of the last weight, one after the other.
+    Tangents { leave: Vec<T>, moved: Option<Moved<'a, T>> },
 }
 
-impl<T: Real> Trace<T> {
-    fn of(net: &Net<'_, T>) -> Self {
+/// [`Moving`] features on their way into the first layer.
+struct Moved<'a, T> {
+    slopes: &'a [T],
+    /// How many they are.
+    count: usize,
+    /// The rows of the first weight that they meet times their rates in a coordinate, `[dim, count, width]`.
+    weights: Vec<T>,
+}
+
+impl<'a, T: Real> Moved<'a, T> {
+    fn of(net: &Net<'_, T>, Moving { slopes, rates }: Moving<'a, T>) -> Self {
+        let (width, dim) = (net.width, net.outputs);
+        let count = rates.len() / dim;
+        let met = &net.weights[0][dim * width..(dim + count) * width];
+        let of_coordinate = |rates: &'a [T]| {
+            let rows = rates.iter().zip(met.chunks_exact(width));
+            rows.flat_map(|(rate, row)| row.iter().map(|weight| *weight * *rate))
+        };
+        Self { slopes, count, weights: rates.chunks_exact(count).flat_map(of_coordinate).collect() }
+    }
+
+    /// Adds what the features of some rows bring into the first layer when a coordinate moves.
+    fn add(&self, coordinate: usize, rows: &Range<usize>, width: usize, da: &mut [T]) {
+        let size = self.count * width;
+        let slopes = &self.slopes[rows.start * self.count..rows.end * self.count];
+        let weight = &self.weights[coordinate * size..(coordinate + 1) * size];
+        let weight = Matrix::new(weight, self.count, width);
+        product(da, Write::Add, Matrix::new(slopes, rows.len(), self.count), weight);
+    }
+}
+
+impl<'a, T: Real> Trace<'a, T> {
+    fn of(net: &Net<'_, T>, moving: Option<Moving<'a, T>>) -> Self {
         let (width, dim) = (net.width, net.outputs);
         let enter = &net.weights[0][..dim * width];
         let last = net.weights[net.hidden_layers()];
@@ -135,9 +177,10 @@ impl<T: Real> Trace<T> {
             };
             (0..width).map(entry).collect()
         };
+        let moved = moving.map(|moving| Moved::of(net, moving));
         match net.hidden_layers() {
-            1 => Self::One { diagonal: diagonal() },
-            2 => {
+            1 if moved.is_none() => Self::One { diagonal: diagonal() },
+            2 if moved.is_none() => {
                 let mut m = vec![T::default(); width * width];
                 let (last, enter) = (Matrix::new(last, width, dim), Matrix::new(enter, dim, width));
                 product(&mut m, Write::Replace, enter.transposed(), last.transposed());
@@ -148,6 +191,7 @@ impl<T: Real> Trace<T> {
             }
             _ => Self::Tangents {
                 leave: (0..dim * width).map(|at| last[at % width * dim + at / width]).collect(),
+                moved,
             },
         }
     }
@@ -157,7 +201,7 @@ impl<T: Real> Trace<T> {
         if matches!(self, Self::Tangents { .. }) { net.outputs } else { 1 }
     }
 
-    fn write(&self, net: &Net<'_, T>, slopes: &[Buffer<T>], out: &mut [T]) {
+    fn write(&self, net: &Net<'_, T>, rows: Range<usize>, slopes: &[Buffer<T>], out: &mut [T]) {
         let (count, width) = (out.len(), net.width);
         match self {
             Self::One { diagonal } => {
@@ -173,43 +217,60 @@ impl<T: Real> Trace<T> {
                     product(out, Write::Add, first, Matrix::new(past, width, 1));
                 }
             }
-            Self::Tangents { leave } => self.by_tangents(net, slopes, leave, out),
+            Self::Tangents { leave, moved } => by_tangents(net, rows, slopes, leave, moved.as_ref(), out),
         }
     }
+}
 
-    /// The last slopes are applied to the sum over coordinates, once in place of once for each.
-    fn by_tangents(&self, net: &Net<'_, T>, slopes: &[Buffer<T>], leave: &[T], out: &mut [T]) {
-        let width = net.width;
-        let size = slopes[0].len();
-        let last = slopes.len() - 1;
-        let weight = Matrix::new(net.weights[last], width, width);
-        let mut da = Buffer::stale(size);
-        let mut through = Buffer::<T>::stale(size);
-        let mut past = Buffer::<T>::stale(if net.architecture.residual { size } else { 0 });
-        for (i, leave) in leave.chunks_exact(width).enumerate() {
-            let enter = &net.weights[0][i * width..(i + 1) * width];
-            let mut dh = Buffer::stale(size);
-            simd::widest(WeightRows {
-                width,
-                row: enter,
-                by: &slopes[0],
-                out: &mut dh,
-                write: Write::Replace,
-            });
-            let dh = onwards(net, dh, &slopes[1..last]);
-            product(&mut da, Write::Replace, Matrix::new(&dh, size / width, width), weight);
-            let write = if i == 0 { Write::Replace } else { Write::Add };
-            simd::widest(WeightRows { width, row: leave, by: &da, out: &mut through, write });
-            if net.architecture.residual {
-                simd::widest(WeightRows { width, row: leave, by: &dh, out: &mut past, write });
+/// The trace from the tangents of all coordinates. The last slopes are applied to the sum over coordinates, once in place of
+/// once for each.
+fn by_tangents<T: Real>(
+    net: &Net<'_, T>,
+    rows: Range<usize>,
+    slopes: &[Buffer<T>],
+    leave: &[T],
+    moved: Option<&Moved<'_, T>>,
+    out: &mut [T],
+) {
+    let width = net.width;
+    let size = slopes[0].len();
+    let last = slopes.len() - 1;
+    // With a single hidden layer nothing goes past it.
+    let residual = net.architecture.residual && last > 0;
+    let mut da = Buffer::stale(size);
+    let mut through = Buffer::<T>::stale(size);
+    let mut past = Buffer::<T>::stale(if residual { size } else { 0 });
+    for (i, leave) in leave.chunks_exact(width).enumerate() {
+        let write = if i == 0 { Write::Replace } else { Write::Add };
+        let enter = &net.weights[0][i * width..(i + 1) * width];
+        let mut dh = Buffer::stale(size);
+        if let Some(moved) = moved {
+            dh.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(enter));
+            moved.add(i, &rows, width, &mut dh);
+            if last > 0 {
+                multiply(&mut dh, &slopes[0]);
             }
+        } else {
+            let (by, write) = (&slopes[0], Write::Replace);
+            simd::widest(WeightRows { width, row: enter, by, out: &mut dh, write });
         }
-        simd::widest(RowDots { width, a: &through, b: &slopes[last], out });
-        if net.architecture.residual {
-            for (out, past) in out.iter_mut().zip(past.chunks_exact(width)) {
-                for p in past {
-                    *out += *p;
-                }
+        if last == 0 {
+            std::mem::swap(&mut da, &mut dh);
+        } else {
+            dh = onwards(net, dh, &slopes[1..last]);
+            let weight = Matrix::new(net.weights[last], width, width);
+            product(&mut da, Write::Replace, Matrix::new(&dh, size / width, width), weight);
+        }
+        simd::widest(WeightRows { width, row: leave, by: &da, out: &mut through, write });
+        if residual {
+            simd::widest(WeightRows { width, row: leave, by: &dh, out: &mut past, write });
+        }
+    }
+    simd::widest(RowDots { width, a: &through, b: &slopes[last], out });
+    if residual {
+        for (out, past) in out.iter_mut().zip(past.chunks_exact(width)) {
+            for p in past {
+                *out += *p;
             }
         }
     }
