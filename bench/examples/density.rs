@@ -338,7 +338,7 @@ fn tables(records: &[Value], arguments: &Arguments) {
                     of_method.iter().copied().filter(|record| record["batches"] == *budget).collect();
                 println!("| {method} | {budget} | {} |", line(&of_budget));
             }
-            if budgets.len() > 1 {
+            if budgets.len() > 1 && of_method.iter().any(|record| record["validation_nll"].is_f64()) {
                 println!("| {method} | by validation | {} |", line(&chosen(&of_method)));
             }
         }
