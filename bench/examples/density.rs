@@ -266,9 +266,10 @@ fn flow(recipe: &str, arguments: &Arguments, folder: &Path) -> Result<Value, Box
     let score = |name: &str| found.scores.iter().find(|score| score.name == name);
     let (test_nll, error) = nll(&session, Split::Test)?;
     // Pictures have points without end: there is nothing to overfit, and no budget to choose.
-    let validation =
-        session.dataset.held_out_rows(Split::Validation).map(|_| nll(&session, Split::Validation));
-    let validation = validation.transpose()?.map(|(value, _)| value);
+    let validation = match session.dataset.held_out_rows(Split::Validation) {
+        Some(_) => Some(nll(&session, Split::Validation)?.0),
+        None => None,
+    };
     Ok(json!({
         "nll": test_nll,
         "nll_error": error,

@@ -54,12 +54,8 @@ impl Waves {
 
     /// The features and their derivatives along `dx` `[batch, inputs]`, each `[batch, features]`.
     pub(crate) fn with_tangent(&self, x: &Tensor<2>, dx: &Tensor<2>) -> Option<[Tensor<2>; 2]> {
-        let frequencies = self.frequencies.clone()?;
-        let angle = x.clone().matmul(frequencies.clone());
-        let turn = dx.clone().matmul(frequencies);
-        let (sin, cos) = (angle.clone().sin(), angle.cos());
-        let tangent = Tensor::cat(vec![cos.clone() * turn.clone(), sin.clone() * turn * -1.0], 1);
-        Some([Tensor::cat(vec![sin, cos], 1), tangent])
+        let (features, MovingFeatures { slopes, rates }) = self.moving(x)?;
+        Some([features, slopes * dx.clone().matmul(rates)])
     }
 }
 
