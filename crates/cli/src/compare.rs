@@ -14,8 +14,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
-use thalweg_run::{Override, RunLock, to_toml};
-use thalweg_train::{CellId, CellResult, ComparisonPlan, ComparisonSummary};
+use thalweg_run::{COMPARISON_FILE, Override, RunLock, to_toml};
+use thalweg_train::{CellId, CellResult, CheckedData, ComparisonPlan, ComparisonSummary};
 
 use crate::args::Compare;
 use crate::failure::Failure;
@@ -24,19 +24,16 @@ use crate::recipes;
 use stop::Stop;
 use workers::Workers;
 
-/// The complete comparison, in its folder.
-const RECIPE: &str = "comparison.toml";
-
 /// Trains and measures what is not yet there, and brings everything together.
 pub fn run(arguments: &Compare, threads: Option<usize>, json: bool) -> Result<(), Failure> {
-    let (plan, base) = read(arguments)?;
+    let (plan, base, data) = read(arguments)?;
     let threads = threads.unwrap_or(1);
     let jobs = jobs(arguments.jobs, threads)?;
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&plan.recipe.name));
     let lock = open(&plan, &out, arguments)?;
-    let Standing { done, left } = standing(&plan, &out)?;
+    let Standing { done, left } = standing(&plan, &out, &data)?;
     let text = to_toml(&plan.recipe);
-    write(&out.join(RECIPE), &text)?;
+    write(&out.join(COMPARISON_FILE), &text)?;
 
     let stop = Stop::at_signals()?;
     let count = done.len() + left.len();
@@ -75,8 +72,9 @@ pub fn run(arguments: &Compare, threads: Option<usize>, json: bool) -> Result<()
     }
 }
 
-/// The comparison, checked down to the data of its last cell, and the folder that its relative paths start from.
-fn read(arguments: &Compare) -> Result<(ComparisonPlan, PathBuf), Failure> {
+/// The comparison, checked down to the data of its last cell, the folder that its relative paths start from, and which data
+/// these are.
+fn read(arguments: &Compare) -> Result<(ComparisonPlan, PathBuf, CheckedData), Failure> {
     let mut overrides: Vec<Override> =
         arguments.set.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     if let Some(seeds) = arguments.seeds {
@@ -84,9 +82,9 @@ fn read(arguments: &Compare) -> Result<(ComparisonPlan, PathBuf), Failure> {
     }
     let found = recipes::find_comparison(&arguments.recipe, &overrides)?;
     let plan = ComparisonPlan::read(&found.document)?;
-    plan.check(&found.base)?;
+    let data = plan.check(&found.base)?;
     let base = std::path::absolute(&found.base).unwrap_or(found.base);
-    Ok((plan, base))
+    Ok((plan, base, data))
 }
 
 fn jobs(wanted: Option<usize>, threads: usize) -> Result<usize, Failure> {
@@ -100,7 +98,7 @@ fn jobs(wanted: Option<usize>, threads: usize) -> Result<usize, Failure> {
 
 /// Claims the folder of the comparison.
 fn open(plan: &ComparisonPlan, out: &Path, arguments: &Compare) -> Result<RunLock, Failure> {
-    let exists = out.join(RECIPE).exists();
+    let exists = out.join(COMPARISON_FILE).exists();
     if exists && !arguments.resume {
         let message = format!(
             "{} holds a comparison: go on with it by --resume, or choose another --out",
@@ -131,10 +129,11 @@ struct Standing {
     left: Vec<CellId>,
 }
 
-/// Looks at what is there. Fails where a cell was begun with another recipe, before anything is trained.
-fn standing(plan: &ComparisonPlan, out: &Path) -> Result<Standing, Failure> {
+/// Looks at what is there. Fails where a cell was begun with another recipe or other data, before anything is trained.
+fn standing(plan: &ComparisonPlan, out: &Path, data: &CheckedData) -> Result<Standing, Failure> {
     let mut standing = Standing { done: Vec::new(), left: Vec::new() };
     for cell in plan.cells() {
+        plan.require_same_data(cell, out, data)?;
         match plan.read_record(cell, out)? {
             Some(record) => standing.done.push((cell, record.result)),
             None => {

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use thalweg_run::{Document, Override, nearest, to_toml};
+use thalweg_run::{Document, Override, RunDir, nearest, to_toml};
 use thalweg_train::{
-    COMPARISONS, ComparisonPlan, EmbeddedRecipe, RECIPES, find_comparison as embedded_comparison, read_recipe,
+    COMPARISONS, ComparisonPlan, DataSummary, EmbeddedRecipe, RECIPES,
+    find_comparison as embedded_comparison, read_recipe,
 };
 
 use crate::args::{Recipes, RecipesCommand};
@@ -129,9 +130,16 @@ fn find_in(kind: &Kind, name: &str, overrides: &[Override]) -> Result<Found, Fai
     }
     let document = Document::open(path, overrides)?;
     let text = std::fs::read_to_string(path).map_err(Failure::request)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let base = folder.unwrap_or(Path::new(".")).to_path_buf();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let base = base_of_run(path, folder).unwrap_or_else(|| folder.to_path_buf());
     Ok(Found { document, text, base, is_embedded: false })
+}
+
+/// Where the relative paths of a run's own recipe start from, which is not its folder.
+fn base_of_run(path: &Path, folder: &Path) -> Option<PathBuf> {
+    let run = RunDir::open(folder).ok()?;
+    let is_its_own = path.file_name() == run.config_path().file_name();
+    is_its_own.then(|| DataSummary::read(&run).ok().map(|summary| summary.base)).flatten()
 }
 
 fn unknown(kind: &Kind, name: &str) -> Failure {

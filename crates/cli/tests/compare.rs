@@ -193,6 +193,24 @@ fn mistakes_are_found_before_the_first_cell() {
 }
 
 #[test]
+fn means_are_of_trainings_on_the_same_data() {
+    let folder = folder(&SMALL.replace("kind = \"rings\"", "kind = \"file\", path = \"t.csv\""));
+    let write = |factor: usize| {
+        let rows: String = (0..200).map(|row| format!("{row},{}\n", (row * factor) % 11)).collect();
+        fs::write(folder.path().join("t.csv"), format!("a,b\n{rows}")).unwrap();
+    };
+    write(7);
+    thalweg(folder.path(), "compare small.toml --seeds 1").done();
+    write(5);
+    for seeds in ["1", "2"] {
+        thalweg(folder.path(), &format!("compare small.toml --resume --seeds {seeds}"))
+            .refused(&["the data have changed since the cell rings / FM / 0 was begun", "another --out"]);
+    }
+    write(7);
+    thalweg(folder.path(), "compare small.toml --resume --seeds 2").done();
+}
+
+#[test]
 fn killed_and_interrupted_a_comparison_goes_on_to_the_same_results() {
     // Long enough to be caught.
     let folder = folder(&SMALL.replace("steps = 20", "steps = 600"));

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{checkpoints, copied_run, thalweg, trained};
+use common::{TINY, checkpoints, copied_run, newest_checkpoint, thalweg, trained};
 
 /// Replaces text in a file of a run.
 fn edit(path: &Path, from: &str, to: &str) {
@@ -54,6 +54,61 @@ fn a_run_that_exists_is_not_overwritten() {
     fs::write(folder.path().join("file"), "mine").unwrap();
     thalweg(folder.path(), "train tiny.toml --out file").refused(&["file is a file"]);
     assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "mine");
+}
+
+#[test]
+fn a_beginning_that_was_killed_can_be_made_again() {
+    // What is on disk before the recipe, which is written last.
+    let folder = copied_run();
+    let run = folder.path().join("run");
+    fs::copy(trained().join("tiny.toml"), folder.path().join("tiny.toml")).unwrap();
+    for kept in fs::read_dir(&run).unwrap() {
+        let path = kept.unwrap().path();
+        match path.file_name().unwrap().to_str().unwrap() {
+            "run.json" | "data.json" | "lock" => {}
+            _ if path.is_dir() => fs::remove_dir_all(path).unwrap(),
+            _ => fs::remove_file(path).unwrap(),
+        }
+    }
+    thalweg(folder.path(), "train --resume --out run")
+        .refused(&["interrupted before it began", "without --resume"]);
+    thalweg(folder.path(), "train tiny.toml --out run").done();
+    assert_eq!(newest_checkpoint(&run), newest_checkpoint(&trained().join("run")));
+}
+
+#[test]
+fn a_comparison_is_not_made_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("mine")).unwrap();
+    fs::write(folder.path().join("mine/comparison.toml"), "").unwrap();
+    thalweg(folder.path(), "train two-moons --out mine").refused(&["mine holds a comparison", "--out"]);
+    assert_eq!(fs::read_dir(folder.path().join("mine")).unwrap().count(), 1);
+}
+
+#[test]
+fn the_recipe_of_a_run_finds_its_data_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..80).map(|row| format!("{row},{}\n", (row * 7) % 11)).collect();
+    fs::write(folder.path().join("points.csv"), format!("a,b\n{rows}")).unwrap();
+    let table = TINY.replace("kind = \"two-moons\"", "kind = \"file\"\npath = \"points.csv\"");
+    fs::write(folder.path().join("table.toml"), table.replace("samples = 60", "samples = 20")).unwrap();
+    thalweg(folder.path(), "train table.toml --out deep/run").done();
+    thalweg(folder.path(), "train deep/run/config.toml --out again").done();
+    let [first, second] = ["deep/run", "again"].map(|run| newest_checkpoint(&folder.path().join(run)));
+    assert_eq!(first, second);
+}
+
+#[test]
+fn what_an_interrupted_save_leaves_is_no_damage() {
+    let folder = copied_run();
+    let run = folder.path().join("run");
+    let remains = run.join("checkpoints/.step-00000099.0.tmp");
+    fs::create_dir(&remains).unwrap();
+    fs::write(remains.join("model.safetensors"), "half").unwrap();
+    let sampled = thalweg(folder.path(), "sample run -n 5").done();
+    assert!(!sampled.err.contains("warning"), "{}", sampled.err);
+    thalweg(folder.path(), "train --resume --out run").done();
+    assert!(!remains.exists());
 }
 
 #[test]
@@ -161,7 +216,7 @@ fn requests_that_do_not_fit_the_run() {
 fn a_folder_that_cannot_be_written() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("tiny.toml"), common::TINY).unwrap();
+    fs::write(folder.path().join("tiny.toml"), TINY).unwrap();
     let locked = folder.path().join("locked");
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();

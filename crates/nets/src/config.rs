@@ -112,6 +112,22 @@ impl MlpConfig {
         }
     }
 
+    /// How many parameters a network for points of `dim` coordinates has, so that it can be refused before it is made: a
+    /// number that may be beyond any memory.
+    #[must_use]
+    pub fn parameters(&self, dim: usize, condition: ConditionSpec) -> f64 {
+        let [dim, width, layers, embedding] =
+            [dim, self.width, self.hidden_layers, self.label_embedding].map(|size| size as f64);
+        let beside = [self.point.features(), self.time.features(), condition.width(self.label_embedding)];
+        let inputs = dim + beside.map(|size| size as f64).iter().sum::<f64>();
+        let labels = match condition {
+            ConditionSpec::Labels { classes } => (classes as f64 + 1.0) * embedding,
+            ConditionSpec::None | ConditionSpec::Vectors { .. } => 0.0,
+        };
+        let affine = |from: f64, to: f64| (from + 1.0) * to;
+        affine(inputs, width) + (layers - 1.0) * affine(width, width) + affine(width, dim) + labels
+    }
+
     /// Draws a network for points of `dim` coordinates.
     ///
     /// Weights and biases are uniform within `±1/√in` and label vectors standard normal, the defaults of PyTorch's

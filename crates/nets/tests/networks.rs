@@ -38,6 +38,22 @@ fn parameters_have_stable_paths_and_shapes() {
 }
 
 #[test]
+fn a_description_knows_how_many_parameters_its_network_has() {
+    let time = TimeEmbedding::Fourier { features: 8, scale: 1.0 };
+    let point = PointEmbedding::Fourier { features: 6, scale: 1.0 };
+    for (width, hidden_layers) in [(8, 1), (32, 3)] {
+        let config =
+            MlpConfig { width, hidden_layers, time, point, label_embedding: 5, ..MlpConfig::default() };
+        for condition in
+            [ConditionSpec::None, ConditionSpec::Labels { classes: 3 }, ConditionSpec::Vectors { dim: 4 }]
+        {
+            let made = init(&config, condition, 1).parameter_count();
+            assert_eq!(config.parameters(2, condition), made as f64, "{condition:?}");
+        }
+    }
+}
+
+#[test]
 fn weights_are_uniform_within_one_over_the_root_of_the_inputs() {
     let config = MlpConfig { width: 256, label_embedding: 40, ..MlpConfig::default() };
     let mlp = init(&config, ConditionSpec::Labels { classes: 99 }, 5);

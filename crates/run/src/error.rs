@@ -28,6 +28,9 @@ pub enum RunError {
     /// A new run would overwrite an old one.
     #[error("{} already holds a run; go on with it by --resume, or name another folder by --out", .0.display())]
     HoldsARun(PathBuf),
+    /// A comparison would no longer know its own folder.
+    #[error("{} holds a comparison; give the run another folder by --out", .0.display())]
+    HoldsAComparison(PathBuf),
     /// Another process writes this run.
     #[error("{} is being written by {}; wait for it to end or stop it", path.display(), writer(*process))]
     Locked {

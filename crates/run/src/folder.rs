@@ -15,6 +15,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// How time runs in every file of a run; recorded, because half the field runs it the other way.
 pub const TIME_CONVENTION: &str = "t=0 noise, t=1 data";
 
+/// The file that makes a folder a comparison, which is a folder of runs and no run.
+pub const COMPARISON_FILE: &str = "comparison.toml";
+
 /// Program and version, recorded in what is written.
 pub(crate) const CREATED_BY: &str = concat!("thalweg ", env!("CARGO_PKG_VERSION"));
 
@@ -34,7 +37,7 @@ struct RunFile {
 
 impl RunDir {
     /// Begins a run at `path`, making the folder and its parents. A folder that is there may hold other things, but no
-    /// run: to go on with one, [`open`](RunDir::open) it.
+    /// run and no comparison: to go on with a run, [`open`](RunDir::open) it.
     ///
     /// # Errors
     /// A file at `path` or above it, a folder that holds a run, a place where nothing can be written.
@@ -43,9 +46,11 @@ impl RunDir {
             return Err(RunError::NotAFolder(path.to_path_buf()));
         }
         let run = Self { root: path.to_path_buf() };
-        // A crash just after `create` leaves run.json alone, and that is no reason to refuse.
-        if run.config_path().exists() || run.events_path().exists() || run.checkpoints_path().exists() {
+        if run.is_begun() {
             return Err(RunError::HoldsARun(path.to_path_buf()));
+        }
+        if path.join(COMPARISON_FILE).exists() {
+            return Err(RunError::HoldsAComparison(path.to_path_buf()));
         }
         fs::create_dir_all(path).map_err(RunError::io("make the folder", path))?;
         let marker = RunFile {
@@ -78,6 +83,13 @@ impl RunDir {
         let known: RunFile = from_json(&marker, &text)?;
         check_time_convention(&marker, &known.time_convention)?;
         Ok(run)
+    }
+
+    /// Whether there is something to go on with. What a crash leaves of a beginning, before the recipe is written, is no
+    /// run yet, and [`create`](RunDir::create) takes its place.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.config_path().exists() || self.events_path().exists() || self.checkpoints_path().exists()
     }
 
     /// Claims the run for writing, until the guard is dropped or the process ends, however it ends.

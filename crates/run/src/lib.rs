@@ -33,7 +33,7 @@ pub use checkpoint::{Checkpoint, CheckpointState};
 pub use error::RunError;
 pub use event::{Event, Record, Score, non_finite, read_events};
 pub use event_log::EventLog;
-pub use folder::{FORMAT_VERSION, RunDir, TIME_CONVENTION};
+pub use folder::{COMPARISON_FILE, FORMAT_VERSION, RunDir, TIME_CONVENTION};
 pub use lock::RunLock;
 pub use recipe::error::{Invalid, Place, RecipeError};
 pub use recipe::nearest::nearest;

@@ -89,11 +89,11 @@ pub mod train {
     pub use thalweg_train::{
         AverageConfig, Baseline, Best, BlockScores, BoundReport, BoundRequest, Budget, COMPARISONS, CellId,
         CellPlan, CellRecord, CellResult, CellScores, CertifyFiles, CertifyReport, CertifyRequest,
-        Comparison, ComparisonPlan, ComparisonRecipe, ComparisonSummary, ConditionRequest, CurveConfig,
-        CurveEstimate, CurvePoint, DataSummary, DistillationConfig, EmbeddedRecipe, Ending, Equation,
-        Estimate, EvaluateConfig, EvaluateOptions, Evaluation, FailedCell, FirstStage, FlowConfig, FlowField,
-        FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LocalConfig, LogDensities, Look, Mark,
-        Measured, MeasuredCurve, MethodConfig, MethodSummary, ObjectiveConfig, OptimizerConfig,
+        CheckedData, Comparison, ComparisonPlan, ComparisonRecipe, ComparisonSummary, ConditionRequest,
+        CurveConfig, CurveEstimate, CurvePoint, DataSummary, DistillationConfig, EmbeddedRecipe, Ending,
+        Equation, Estimate, EvaluateConfig, EvaluateOptions, Evaluation, FailedCell, FirstStage, FlowConfig,
+        FlowField, FromConfig, GuardConfig, LearningRate, LikelihoodConfig, LocalConfig, LogDensities, Look,
+        Mark, Measured, MeasuredCurve, MethodConfig, MethodSummary, ObjectiveConfig, OptimizerConfig,
         OptimizerKind, Pace, PairsConfig, Penalties, Progress, Protocol, RECIPES, ReadRecipe, Reading,
         Recipe, ReconstructionConfig, ReflowConfig, ResidualConfig, SampleRequest, SamplerConfig, Samples,
         Scaling, ScoreFile, Session, SetConfig, SetSummary, Spread, StageConfig, StageMean, StagePlan,
@@ -106,10 +106,10 @@ pub mod train {
 /// The run folder, the contract between commands: recipes, checkpoints, events and scores.
 pub mod run {
     pub use thalweg_run::{
-        Checkpoint, CheckpointState, Document, Event, EventLog, FORMAT_VERSION, HostTensor, Invalid, Latest,
-        Override, Place, RecipeError, Record, RunDir, RunError, RunLock, Score, Sink, SinkFailure, Sinks,
-        Skipped, TIME_CONVENTION, TensorBoard, Tensors, Values, nearest, non_finite, parse, read_events,
-        to_toml,
+        COMPARISON_FILE, Checkpoint, CheckpointState, Document, Event, EventLog, FORMAT_VERSION, HostTensor,
+        Invalid, Latest, Override, Place, RecipeError, Record, RunDir, RunError, RunLock, Score, Sink,
+        SinkFailure, Sinks, Skipped, TIME_CONVENTION, TensorBoard, Tensors, Values, nearest, non_finite,
+        parse, read_events, to_toml,
     };
 }
 

@@ -117,14 +117,16 @@ fn open(path: &Path) -> Result<RunDir, TrainError> {
     })
 }
 
-/// The flow or chain of a run, which must know the same data in the same units and have no second stage.
+/// The flow or chain of a run, which must know the same data in the same units and have no second stage; with what is to be
+/// known of it, as that its newest checkpoint is damaged.
 ///
 /// # Errors
 /// When there is no such run, it has no checkpoint, or one of these does not hold.
-pub fn of_run(from: &FromConfig, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
-    let (flow, _) = TrainedFlow::open(&open(&from.run)?)?;
+pub fn of_run(from: &FromConfig, summary: &DataSummary) -> Result<(TrainedFlow, Vec<String>), TrainError> {
+    let (flow, warnings) = TrainedFlow::open(&open(&from.run)?)?;
     same_data(&from.run, (&flow.recipe, &flow.summary), summary)?;
-    Ok(flow)
+    let of_run = |warning| format!("{}: {warning}", from.run.display());
+    Ok((flow, warnings.into_iter().map(of_run).collect()))
 }
 
 /// Whether a run of this recipe and data, called `run`, knows the same data and can be gone on with at all.
@@ -151,14 +153,18 @@ fn same_data(
     Ok(())
 }
 
-/// The network of the run that a recipe starts from.
+/// The network of the run that a recipe starts from, with what is to be known of it.
 ///
 /// # Errors
 /// When there is no such run, it has no checkpoint, or it is of another network or other data.
-pub fn load(from: &FromConfig, recipe: &Recipe, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
-    let flow = of_run(from, summary)?;
+pub fn load(
+    from: &FromConfig,
+    recipe: &Recipe,
+    summary: &DataSummary,
+) -> Result<(TrainedFlow, Vec<String>), TrainError> {
+    let (flow, warnings) = of_run(from, summary)?;
     check(&from.run, (&flow.recipe, &flow.summary), (recipe, summary))?;
-    Ok(flow)
+    Ok((flow, warnings))
 }
 
 /// Whether a run of the first recipe and data, called `run`, can be gone on with by the second.

@@ -14,7 +14,7 @@ mod table;
 
 pub use budget::{Budget, Pace};
 pub use marks::Mark;
-pub use plan::{CellId, ComparisonPlan, StagePlan};
+pub use plan::{CellId, CheckedData, ComparisonPlan, StagePlan};
 pub use recipe::{ComparisonRecipe, CurveConfig, MethodConfig, SetConfig, StageConfig};
 pub use record::{CellPlan, CellRecord, CellResult, CellScores, StageRecord, Trial};
 pub use summary::{

@@ -130,6 +130,7 @@ impl TrainError {
                     | RunError::NotAFolder(_)
                     | RunError::NotARun(_)
                     | RunError::HoldsARun(_)
+                    | RunError::HoldsAComparison(_)
                     | RunError::Locked { .. }
                     | RunError::NewerFormat { .. }
                     | RunError::TimeConvention { .. }

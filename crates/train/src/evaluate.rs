@@ -132,6 +132,7 @@ pub fn evaluate(
     let sampler = options.sampler.clone().unwrap_or_else(|| settings.sampler.clone());
     let refused = |invalid: Invalid| TrainError::Request(format!("{}: {}", invalid.path, invalid.message));
     sampler.validate(&flow.recipe).map_err(refused)?;
+    flow.check_equation(&sampler.equation(&solver))?;
     let mut tally = Tally::default();
     let held_out = HeldOut::draw(dataset, settings.samples, options.seed)?;
     tally.warnings.extend(held_out.warning(settings.samples));
@@ -232,7 +233,7 @@ impl Shared<'_> {
             }
         }
         if let Some(samples) = samples {
-            let words = self.sampler.words(self.solver);
+            let words = self.sampler.words(self.solver) + &in_each_network(&flow.recipe, &self.sampler);
             tally.scores.push(evaluations(samples, &words, &flow.recipe));
         }
     }
@@ -362,9 +363,6 @@ fn evaluations(samples: &Samples, words: &str, recipe: &Recipe) -> Score {
         "mean evaluations of the network for one of {} samples, rejected steps included; {words}",
         samples.points.len() / samples.dim,
     );
-    if recipe.is_chain() {
-        protocol += &format!(" in each of {} networks", recipe.parts());
-    }
     if guidance != 1.0 {
         protocol += &format!("; guidance {guidance} counts twice");
     }
@@ -375,6 +373,14 @@ fn evaluations(samples: &Samples, words: &str, recipe: &Recipe) -> Score {
         interval: None,
         floor: None,
         protocol,
+    }
+}
+
+/// What follows the words for how samples of a chain are drawn, unless they tell of each block already.
+pub(crate) fn in_each_network(recipe: &Recipe, sampler: &SamplerConfig) -> String {
+    match (recipe.parts(), sampler) {
+        (1, _) | (_, SamplerConfig::Blocks { .. }) => String::new(),
+        (networks, _) => format!(" in each of {networks} networks"),
     }
 }
 

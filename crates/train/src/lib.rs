@@ -45,9 +45,10 @@ pub use bound::{BoundReport, BoundRequest, Spread, TruthChoice};
 pub use certify::{CertifyFiles, CertifyReport, CertifyRequest, Comparison, Measured, MeasuredCurve};
 pub use chain::{DistillationConfig, LocalConfig, Weights};
 pub use compare::{
-    Budget, CellId, CellPlan, CellRecord, CellResult, CellScores, ComparisonPlan, ComparisonRecipe,
-    ComparisonSummary, CurveConfig, CurveEstimate, Estimate, FailedCell, Mark, MethodConfig, MethodSummary,
-    Pace, SetConfig, SetSummary, StageConfig, StageMean, StagePlan, StageRecord, Trial,
+    Budget, CellId, CellPlan, CellRecord, CellResult, CellScores, CheckedData, ComparisonPlan,
+    ComparisonRecipe, ComparisonSummary, CurveConfig, CurveEstimate, Estimate, FailedCell, Mark,
+    MethodConfig, MethodSummary, Pace, SetConfig, SetSummary, StageConfig, StageMean, StagePlan, StageRecord,
+    Trial,
 };
 pub use error::TrainError;
 pub use evaluate::{

@@ -9,7 +9,7 @@ use thalweg_flow::{
     Conversion, CouplingConfig, FlowError, PathConfig, Prediction, Schedule, Source, TimeSampler,
 };
 use thalweg_metrics::TwoSample;
-use thalweg_nets::MlpConfig;
+use thalweg_nets::{MlpConfig, NetError};
 use thalweg_run::{Document, Invalid, RecipeError};
 use thalweg_solve::{Solver, Steps};
 
@@ -208,7 +208,7 @@ impl Recipe {
             ));
         }
         self.data.validate().map_err(of_data)?;
-        self.model.validate().map_err(|error| Invalid::new("model", error.to_string()))?;
+        self.model.validate().map_err(of_model)?;
         self.validate_chain()?;
         self.validate_flow()?;
         if let Some(stage) = &self.residual {
@@ -428,6 +428,15 @@ impl EvaluateConfig {
 const MOST_SAMPLES: usize = 20_000;
 
 /// The data's own complaint, with the path of its field.
+fn of_model(error: NetError) -> Invalid {
+    match error {
+        NetError::Config { key, value, expected } => {
+            Invalid::new(format!("model.{key}"), format!("is {value}, but it must be {expected}"))
+        }
+        other => Invalid::new("model", other.to_string()),
+    }
+}
+
 fn of_data(error: DataError) -> Invalid {
     match error {
         DataError::Config { field, reason } => Invalid::new(format!("data.{field}"), reason),

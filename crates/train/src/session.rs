@@ -8,7 +8,7 @@ use thalweg_nets::Mlp;
 use thalweg_run::{Document, EventLog, RunDir, RunLock, Sinks, TensorBoard, to_toml};
 
 use crate::base;
-use crate::chain::{self, LocalConfig};
+use crate::chain;
 use crate::error::TrainError;
 use crate::guard;
 use crate::objective::ObjectiveConfig;
@@ -47,26 +47,32 @@ impl Session {
     /// folder could be claimed.
     pub fn begin(mut recipe: Recipe, base: &Path, out: &Path) -> Result<Self, TrainError> {
         let (dataset, summary) = ready(&recipe, base)?;
+        let mut warnings = constant_columns(&dataset);
+        warnings.extend(recipe.local.iter().flat_map(|local| local.warnings(dataset.training_rows())));
         if recipe.is_distilled() {
             // Looked at before anything is written; what students need of it is made when the training begins.
-            let teacher = chain::teacher(&recipe, &summary)?;
+            let (teacher, of_teacher) = chain::teacher(&recipe, &summary)?;
+            warnings.extend(of_teacher);
             if let ObjectiveConfig::Distillation(config) = &mut recipe.flow.objective {
                 config.teacher = Some(chain::fingerprint(&teacher));
             }
         }
         let start = recipe.from.as_ref().filter(|_| !recipe.is_distilled());
         let start = start.map(|from| base::load(from, &recipe, &summary)).transpose()?;
+        let start = start.map(|(flow, of_flow)| {
+            warnings.extend(of_flow);
+            flow
+        });
         let run = RunDir::create(out)?;
         let lock = run.lock()?;
-        run.write_config(&to_toml(&recipe))?;
         summary.write(&run)?;
         if let Some(start) = &start {
             base::save(&run, start)?;
         }
+        // Last, because a run is begun once it has a recipe: without one the folder can be begun in again.
+        run.write_config(&to_toml(&recipe))?;
         let base = start.map(|flow| flow.network().clone());
         let state = TrainState::new(&recipe, &summary, base.as_ref());
-        let mut warnings = constant_columns(&dataset);
-        warnings.extend(recipe.local.iter().flat_map(LocalConfig::warnings));
         Ok(Self { recipe, dataset, summary, run, state, base, warnings, _lock: lock })
     }
 
@@ -77,6 +83,15 @@ impl Session {
     pub fn resume(out: &Path) -> Result<Self, TrainError> {
         let run = RunDir::open(out)?;
         let lock = run.lock()?;
+        if !run.is_begun() {
+            let message = format!(
+                "the run in {} was interrupted before it began, so there is nothing to go on with: train it again, without \
+                 --resume",
+                out.display()
+            );
+            return Err(TrainError::Request(message));
+        }
+        run.clear_remains()?;
         let recipe = Recipe::read(&Document::open(&run.config_path(), &[])?)?;
         let remembered = DataSummary::read(&run)?;
         let dataset = Dataset::load(&recipe.data, recipe.seed, &remembered.base)?;
@@ -161,6 +176,7 @@ impl Session {
 /// When the data cannot be used, or the network, the batch or the second stage does not suit them.
 pub fn ready(recipe: &Recipe, base: &Path) -> Result<(Dataset, DataSummary), TrainError> {
     let dataset = Dataset::load(&recipe.data, recipe.seed, base)?;
+    check_batch(recipe, dataset.dim())?;
     // Asked for before anything is written, so that too small a table is not found out in a half-made run.
     dataset.batch(recipe.train.batch, recipe.seed, 0)?;
     dataset.source_batch(recipe.train.batch, recipe.seed, 0)?;
@@ -169,7 +185,7 @@ pub fn ready(recipe: &Recipe, base: &Path) -> Result<(Dataset, DataSummary), Tra
     if let Some(stage) = &recipe.residual {
         stage.head.validate_for(summary.dim)?;
     }
-    check_size(recipe, summary.dim)?;
+    check_size(recipe, &summary)?;
     if let ObjectiveConfig::Reconstruction(config) = &recipe.flow.objective {
         config.covariance.validate(Some(summary.dim))?;
         let (_, wanted) = config.pairing(recipe.train.batch);
@@ -209,14 +225,20 @@ fn check_kept(recipe: &Recipe, dataset: &Dataset, dim: usize) -> Result<(), Trai
 /// Most numbers that are kept between the networks of a chain: 2 GiB of them.
 const MOST_KEPT: usize = 1 << 28;
 
-/// Refuses a network that could not be kept in memory, before it is tried.
-fn check_size(recipe: &Recipe, dim: usize) -> Result<(), TrainError> {
-    let (width, layers) = (recipe.model.width as f64, recipe.model.hidden_layers as f64);
-    let parameters = width * (2.0 * dim as f64 + width * (layers - 1.0));
+/// Refuses networks that could not be kept in memory, before they are tried.
+fn check_size(recipe: &Recipe, summary: &DataSummary) -> Result<(), TrainError> {
+    let networks = if recipe.shares_weights() { 1 } else { recipe.parts() };
+    let told = recipe.told_spec(summary.condition);
+    let parameters: f64 =
+        (1..=networks).map(|number| recipe.model_of(number).parameters(summary.dim, told)).sum();
     if parameters > MOST_PARAMETERS {
+        let of_what = match networks {
+            1 => "a network of this size has".to_string(),
+            several => format!("{several} networks of this size have"),
+        };
         let message = format!(
-            "a network of width {width} with {layers} hidden layers has about {parameters:.1e} parameters, more than \
-             fit into memory with their moments; lower `model.width`"
+            "`model`: {of_what} about {parameters:.1e} parameters, more than fit into memory with their moments: take \
+             smaller widths, fewer features or fewer networks"
         );
         return Err(TrainError::Request(message));
     }
@@ -225,6 +247,20 @@ fn check_size(recipe: &Recipe, dim: usize) -> Result<(), TrainError> {
 
 /// Parameters beyond which weights, average, gradients and moments take more than 20 GB.
 const MOST_PARAMETERS: f64 = 1e9;
+
+/// Refuses a batch that could not be kept in memory, before it is drawn.
+fn check_batch(recipe: &Recipe, dim: usize) -> Result<(), TrainError> {
+    let widest = (1..=recipe.parts()).map(|number| recipe.model_of(number).width).fold(dim, usize::max);
+    let most = MOST_KEPT / widest;
+    if recipe.train.batch > most {
+        let message = format!(
+            "`train.batch`: {} points do not fit into memory beside what the network makes of them: take at most {most}",
+            recipe.train.batch
+        );
+        return Err(TrainError::Request(message));
+    }
+    Ok(())
+}
 
 fn constant_columns(dataset: &Dataset) -> Vec<String> {
     let columns = &dataset.normaliser().constant_columns;

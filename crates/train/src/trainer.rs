@@ -141,13 +141,17 @@ impl Training<'_> {
                         stored.and_then(|stored| stored.start(self.recipe, self.summary, part.number + 1));
                     state.next_part(self.recipe, self.summary, start);
                 }
+                let looks = ending == Ending::Finished && !is_over;
+                // Logged before the checkpoint, behind which a killed training goes on, but only heard of after it, so that
+                // nothing is lost should the held-out data fail.
+                let looked = match looks && self.is_time(state.step, train.validate_every) {
+                    true => self.validate(&objective, state, sinks),
+                    false => Ok(()),
+                };
                 if last || is_over || self.is_time(state.step, train.checkpoint_every) {
                     self.checkpoint(state, sinks)?;
                 }
-                // After the checkpoint, so that nothing is lost should the held-out data fail.
-                if ending == Ending::Finished && !is_over && self.is_time(state.step, train.validate_every) {
-                    self.validate(&objective, state, sinks)?;
-                }
+                looked?;
                 Ok(if last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             },
         )?;

@@ -335,18 +335,56 @@ fn a_chain_without_signal_is_warned_of_with_the_number() {
 }
 
 #[test]
+fn fewer_points_than_were_asked_for_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..400).map(|row| format!("{row},{}\n", (row * 7) % 11)).collect();
+    fs::write(folder.path().join("t.csv"), format!("a,b\n{rows}")).unwrap();
+    let table = [&CHAIN[..], &["data.target={kind='file',path='t.csv'}", "local.points=5000"]].concat();
+    let read = tuned::read(BASE, None, &table).unwrap();
+    let session = Session::begin(read.recipe, folder.path(), &folder.path().join("run")).unwrap();
+    assert!(
+        session.warnings.iter().any(|warning| warning.contains("5000") && warning.contains("400 rows")),
+        "{:?}",
+        session.warnings
+    );
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused_before_it_is_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |overrides: &[&str], expected: &str| {
+        let out = folder.path().join("refused");
+        let error = begin(BASE, None, overrides, &out).map(|_| ()).unwrap_err();
+        assert!(error.is_request() && error.to_string().contains(expected), "{overrides:?}: {error}");
+        assert!(!out.exists(), "{error} has left a folder behind");
+    };
+    refused(&["model.width=1000000"], "more than fit into memory");
+    refused(&["model.point={fourier={features=100000000}}"], "fewer features");
+    refused(&["model.time={fourier={features=100000000}}"], "fewer features");
+    let labels = ["data.target.kind=eight-gaussians", "data.condition.kind=label"];
+    refused(&[&labels[..], &["model.label_embedding=1000000000"]].concat(), "more than fit into memory");
+    refused(&["local.blocks=1000", "model.width=3000", "train.steps=5000"], "1000 networks of this size");
+    let widths = ["local.blocks=3", "local.warm_start=false", "local.widths=[100000,8,8]"];
+    refused(&widths, "3 networks of this size");
+    refused(&["train.batch=100000000"], "`train.batch`: 100000000 points do not fit");
+}
+
+#[test]
 fn what_makes_no_chain_is_refused_with_the_key() {
     let refused = |overrides: &[&str], expected: &str| {
         let found = tuned::read(BASE, None, &[&CHAIN, overrides].concat()).unwrap_err().to_string();
         assert!(found.contains(expected), "{overrides:?}: {found}");
     };
-    refused(&["local.blocks=0"], "the number of blocks of a chain is 0");
+    refused(&["local.blocks=0"], "`local.blocks`: the number of blocks of a chain is 0");
     refused(&["local.blocks=-1"], "local.blocks");
-    refused(&["local.first=0.0"], "the time of the first block is 0");
-    refused(&["local.first=nan"], "the time of the first block is NaN");
-    refused(&["local.growth=inf"], "the growth of the blocks is inf");
-    refused(&["local.smoothing=-1.0"], "the time of the smoothing");
+    refused(&["local.first=0.0"], "`local.first`: the time of the first block is 0");
+    refused(&["local.first=nan"], "`local.first`: the time of the first block is NaN");
+    refused(&["local.growth=inf"], "`local.growth`: the growth of the blocks is inf");
+    refused(&["local.smoothing=-1.0"], "`local.smoothing`: the time of the smoothing");
+    refused(&["model.point={fourier={features=7}}"], "`model.point.fourier.features`: is 7");
     refused(&["local.block=2"], "unknown key");
+    refused(&["model.point={fourier={featurs=6}}"], "did you mean `model.point.fourier.features`?");
+    refused(&["model.point={fourier={features='many'}}"], "`model.point.fourier.features`: expected");
     refused(&["local.widths=[8,8]"], "2 widths for 3 networks");
     refused(&["local.widths=[8,0,8]"], "`local.widths`");
     refused(&["local.widths=[8,9,8]"], "`local.warm_start`");

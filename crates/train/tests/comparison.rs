@@ -102,6 +102,21 @@ fn a_fingerprint_changes_with_the_recipe_and_not_with_the_place() {
 }
 
 #[test]
+fn students_have_no_steps_to_choose() {
+    let students = TEXT
+        .replace("coupling = { kind = \"optimal-transport\" }", "coupling = {}")
+        .replace("flow = { coupling = {} }", "train = {}")
+        .replace("{ kind = \"reflow\" }", "{ kind = \"distillation\" }");
+    read(&students).unwrap();
+    let asked = read(&students.replace("evaluate_steps = []", "evaluate_steps = [1, 2]")).unwrap_err();
+    assert!(
+        asked.contains("`method.1.evaluate_steps`: students make one step each")
+            && asked.contains("small.toml:"),
+        "{asked}"
+    );
+}
+
+#[test]
 fn mistakes_are_refused_with_their_place() {
     for (from, to, expected) in [
         ("seeds = 2", "seeds = 0", "`seeds`: must be at least 1 (small.toml:3:1)"),

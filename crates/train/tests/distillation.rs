@@ -8,7 +8,9 @@ use std::path::Path;
 
 use thalweg_data::Condition;
 use thalweg_solve::{Method, Solver};
-use thalweg_train::{ConditionRequest, Ending, Equation, SampleRequest, Session, TrainedFlow};
+use thalweg_train::{
+    ConditionRequest, Ending, Equation, EvaluateOptions, SampleRequest, Session, TrainedFlow, evaluate,
+};
 use tuned::{BASE, begin, scored, train};
 
 /// Students of what is given.
@@ -231,6 +233,32 @@ fn guidance_is_taught_along() {
     };
     let [plain, guided] = [1.0, 2.0].map(|guidance| distance(&points, &at(guidance)));
     assert!(guided < 0.5 * plain && evaluations == 1.0, "{guided}, {plain} from plain");
+}
+
+#[test]
+fn a_teacher_whose_newest_checkpoint_is_damaged_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(base(folder.path(), "flow", &["train.steps=8", "train.checkpoint_every=4"]));
+    let newest = folder.path().join("flow/checkpoints/step-00000008/average.safetensors");
+    fs::write(newest, b"half").unwrap();
+    for (text, name) in [(STUDENTS, "students"), (tuned::TUNED, "tuned")] {
+        let begun =
+            begin(text, Some(&folder.path().join("flow")), &["train.steps=8"], &folder.path().join(name));
+        let warnings = begun.unwrap().warnings;
+        let told = |warning: &String| warning.contains("skipped a checkpoint") && warning.contains("flow: ");
+        assert!(warnings.iter().any(told), "{name}: {warnings:?}");
+    }
+}
+
+#[test]
+fn an_evaluation_by_other_steps_is_refused_as_sampling_is() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(base(folder.path(), "flow", &["train.steps=8"]));
+    let session = students(folder.path(), "flow", "students", &["train.steps=8"]);
+    let options =
+        EvaluateOptions { solver: Some(Solver::fixed(Method::Euler, 4)), ..EvaluateOptions::default() };
+    let error = evaluate(&session.flow(), &session.dataset, &options).unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("leave the solver out"), "{error}");
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use thalweg_run::{Document, RunDir, RunError, RunLock};
+use thalweg_run::{COMPARISON_FILE, Document, RunDir, RunError, RunLock};
 use thalweg_train::{
     Budget, CellId, CellResult, CellScores, ComparisonPlan, Ending, Session, StagePlan, TrainError, Trial,
 };
 
 use super::stop::Stop;
-use super::{RECIPE, trial};
+use super::trial;
 use crate::args::Cell;
 use crate::evaluate::tell_sink_failures;
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// Trains, measures, and writes `cell.json`.
 pub fn run(arguments: &Cell) -> Result<(), Failure> {
     let out = &arguments.out;
-    let plan = ComparisonPlan::read(&Document::open(&out.join(RECIPE), &[])?)?;
+    let plan = ComparisonPlan::read(&Document::open(&out.join(COMPARISON_FILE), &[])?)?;
     let Some(id) = plan.find(&arguments.set, &arguments.method, arguments.seed) else {
         return Err(Failure::request("there is no such cell in the comparison"));
     };

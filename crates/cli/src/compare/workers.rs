@@ -141,11 +141,30 @@ impl Workers<'_> {
         let log = fs::read(self.plan.folder(ended.cell, self.out).join("log.txt")).unwrap_or_default();
         let said = log.get(usize::try_from(ended.log_start).unwrap_or(usize::MAX)..).unwrap_or_default();
         let said = String::from_utf8_lossy(said);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
-        let reason = match last.and_then(|line| line.strip_prefix("error: ")) {
-            Some(error) => error.to_string(),
+        let reason = match reason_in(&said) {
+            Some(reason) => reason,
             None => format!("its process ended early ({status}); see log.txt in its folder"),
         };
         Ok(Some(CellResult::Failed { reason }))
+    }
+}
+
+/// The last error that a process has told of, in one line; a panic tells of none.
+fn reason_in(said: &str) -> Option<String> {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let start = lines.iter().rposition(|line| line.starts_with("error: "))?;
+    let error = lines[start..].join(" ");
+    error.strip_prefix("error: ").map(str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason_in;
+
+    #[test]
+    fn the_reason_of_a_failure_is_its_last_error_with_all_lines() {
+        let said = "error: an older one\nwarning: something\nerror: it is damaged:\n  expected a table\n\n";
+        assert_eq!(reason_in(said).as_deref(), Some("it is damaged: expected a table"));
+        assert_eq!(reason_in("thread 'main' panicked"), None);
     }
 }

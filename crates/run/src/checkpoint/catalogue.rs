@@ -32,9 +32,9 @@ impl RunDir {
     /// Only if the folder of checkpoints itself cannot be read; no checkpoint at all is no error.
     pub fn latest_checkpoint(&self) -> Result<Latest, RunError> {
         let mut skipped = Vec::new();
-        for Entry { step, path, finished } in self.checkpoints()? {
-            let read = if finished { read_as(step, &path) } else { Err(unfinished(&path)) };
-            match read {
+        // What is unfinished was never a checkpoint, or is one no more: nothing is lost with it.
+        for Entry { step, path, .. } in self.checkpoints()?.into_iter().filter(|entry| entry.finished) {
+            match read_as(step, &path) {
                 Ok(checkpoint) => return Ok(Latest { found: Some((path, checkpoint)), skipped }),
                 Err(reason) => skipped.push(Skipped { path, reason }),
             }
@@ -59,10 +59,16 @@ impl RunDir {
             delete(&path)?;
             deleted.push(step);
         }
-        for Entry { path, .. } in remains {
-            fs::remove_dir_all(&path).map_err(RunError::io("remove", &path))?;
-        }
+        remove_all(remains)?;
         Ok(deleted)
+    }
+
+    /// Removes what interrupted saves and deletions have left: call it only under the run's lock.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn clear_remains(&self) -> Result<(), RunError> {
+        remove_all(self.checkpoints()?.into_iter().filter(|entry| !entry.finished))
     }
 
     /// All folders of checkpoints, newest first, a finished one before an unfinished one of the same step.
@@ -105,8 +111,10 @@ fn read_as(step: u64, path: &Path) -> Result<Checkpoint, RunError> {
     Ok(checkpoint)
 }
 
-fn unfinished(path: &Path) -> RunError {
-    RunError::damaged(path, "it is unfinished: saving or deleting it was interrupted, or is still going on")
+fn remove_all(entries: impl IntoIterator<Item = Entry>) -> Result<(), RunError> {
+    entries
+        .into_iter()
+        .try_for_each(|Entry { path, .. }| fs::remove_dir_all(&path).map_err(RunError::io("remove", &path)))
 }
 
 /// Takes the name away before the contents, so that nobody meets half a checkpoint.

@@ -22,7 +22,7 @@ pub(crate) fn culprit(
     complaint: &Complaint,
     retry: &dyn Fn(&Table) -> Option<String>,
 ) -> KeyPath {
-    let at = &failure.path;
+    let at = &existing(root, &failure.path);
     let below = nodes(root, at);
     let is_leaf = |path: &&KeyPath| path.find(root).is_some_and(|value| !holds_tables(value));
     let is_cured_without = |path: &&KeyPath| {
@@ -57,6 +57,16 @@ pub(crate) fn culprit(
         }
     };
     found.unwrap_or(at).clone()
+}
+
+/// The path, or as much of its beginning as there is: the name of an enum's variant (`fourier` in
+/// `{ fourier = { features = 64 } }`) is missing in the paths of what it holds.
+fn existing(root: &Table, path: &KeyPath) -> KeyPath {
+    let mut path = path.clone();
+    while path.len() > 0 && path.find(root).is_none() {
+        path = path.parent();
+    }
+    path
 }
 
 /// The path `at` and all paths below it, parents before children.

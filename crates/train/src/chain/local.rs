@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use thalweg_data::{ConditionConfig, SourceConfig};
-use thalweg_flow::{CouplingConfig, LocalBlock, LocalInterpolant, LocalSchedule, PathConfig, Prediction};
+use thalweg_flow::{
+    CouplingConfig, FlowError, LocalBlock, LocalInterpolant, LocalSchedule, PathConfig, Prediction,
+};
 use thalweg_run::Invalid;
 use thalweg_solve::{Solver, Steps};
 
@@ -92,7 +94,7 @@ impl LocalConfig {
         if self.blocks > MOST_NETWORKS {
             return at("blocks", format!("more than {MOST_NETWORKS} take too long"));
         }
-        self.schedule().validate().map_err(|error| Invalid::new("local", error.to_string()))?;
+        self.schedule().validate().map_err(|error| Invalid::new(key_of(&error), error.to_string()))?;
         validate_widths("local.widths", &self.widths, self.blocks)?;
         if self.warm_start && self.widths.iter().any(|width| *width != self.widths[0]) {
             let message =
@@ -178,9 +180,16 @@ impl LocalConfig {
         Ok(())
     }
 
-    /// What the user should know before it is trained.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    /// What the user should know before it is trained on a table of so many rows, or on a set without end.
+    pub(crate) fn warnings(&self, rows: Option<usize>) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let (Some(points), Some(rows)) = (self.points, rows)
+            && points > rows
+        {
+            warnings.push(format!(
+                "`local.points` is {points}, but there are {rows} rows for training: all are moved"
+            ));
+        }
         if self.blocks == 1 {
             warnings.push("a chain of one block is ordinary flow matching: raise `local.blocks`".to_string());
         }
@@ -201,5 +210,16 @@ impl LocalConfig {
             ));
         }
         warnings
+    }
+}
+
+/// The key whose value a schedule refuses; of what comes of several values, the section.
+fn key_of(error: &FlowError) -> &'static str {
+    match error {
+        FlowError::Setting { name: "the number of blocks of a chain", .. } => "local.blocks",
+        FlowError::Setting { name: "the time of the first block", .. } => "local.first",
+        FlowError::Setting { name: "the growth of the blocks", .. } => "local.growth",
+        FlowError::Setting { name: "the time of the smoothing", .. } => "local.smoothing",
+        _ => "local",
     }
 }

@@ -22,15 +22,18 @@ use crate::recipe::Recipe;
 use crate::summary::DataSummary;
 use crate::trained::TrainedFlow;
 
-/// The flow or chain that a recipe distils.
+/// The flow or chain that a recipe distils, with what is to be known of it.
 ///
 /// # Errors
 /// When there is no such run, it is not what the recipe was written for, or its data are others.
-pub(crate) fn teacher(recipe: &Recipe, summary: &DataSummary) -> Result<TrainedFlow, TrainError> {
+pub(crate) fn teacher(
+    recipe: &Recipe,
+    summary: &DataSummary,
+) -> Result<(TrainedFlow, Vec<String>), TrainError> {
     let Some(from) = &recipe.from else {
         return Err(TrainError::Request("there is no trained flow to be distilled".to_string()));
     };
-    let flow = base::of_run(from, summary)?;
+    let (flow, warnings) = base::of_run(from, summary)?;
     let known = match &recipe.flow.objective {
         crate::ObjectiveConfig::Distillation(config) => config.teacher.as_ref(),
         _ => None,
@@ -42,7 +45,7 @@ pub(crate) fn teacher(recipe: &Recipe, summary: &DataSummary) -> Result<TrainedF
         );
         return Err(TrainError::Request(message));
     }
-    Ok(flow)
+    Ok((flow, warnings))
 }
 
 /// Changes with the weights of what is distilled.
@@ -95,7 +98,7 @@ impl StoredStates {
             Ok(None) => None,
             Err(error) => Some(format!("the states that were kept are made again: {error}")),
         };
-        let teacher = teacher(recipe, summary).map_err(|error| match &warning {
+        let (teacher, _) = teacher(recipe, summary).map_err(|error| match &warning {
             Some(warning) => TrainError::Request(format!("{warning}; but {error}")),
             None => error,
         })?;

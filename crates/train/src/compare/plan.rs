@@ -5,11 +5,12 @@
 //! completed key by key, whatever lies deeper is taken whole. A later stage takes its `[train]` in the same way, and
 //! everything else from the stage before, as any recipe with `[from]` does.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use thalweg_files::Fingerprint;
-use thalweg_run::{Document, Invalid, RecipeError, to_toml};
+use thalweg_run::{Document, Invalid, RecipeError, RunDir, to_toml};
 use toml::{Table, Value};
 
 use super::budget::{Budget, divide, shares};
@@ -18,6 +19,7 @@ use crate::base::{self, inherited_by, read_completed};
 use crate::error::TrainError;
 use crate::recipe::Recipe;
 use crate::session;
+use crate::summary::DataSummary;
 
 /// A comparison that has been read and checked.
 #[derive(Debug, Clone)]
@@ -46,6 +48,10 @@ pub struct StagePlan {
     /// What it may spend.
     pub budget: Budget,
 }
+
+/// Fingerprints of the data of every set with every method, by their places in the recipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedData(BTreeMap<(usize, usize), String>);
 
 /// Steps of a recipe whose number is not known yet.
 const UNKNOWN_STEPS: u64 = 1_000_000;
@@ -133,15 +139,23 @@ impl ComparisonPlan {
             stages.push(StagePlan { recipe, budget });
             documents.push(document);
         }
+        let asked =
+            self.recipe.method[cell.method].evaluate_steps.as_ref().is_some_and(|steps| !steps.is_empty());
+        if asked && stages.last().is_some_and(|stage| stage.recipe.is_distilled()) {
+            let message = "students make one step each, so there is nothing to choose: leave it out";
+            let key = format!("method.{}.evaluate_steps", cell.method);
+            return Err(self.document.explain(&Invalid::new(key, message)).into());
+        }
         Ok(stages)
     }
 
     /// Checks against the data that all stages can be trained: those of every set with every method, for the first
-    /// seed.
+    /// seed. Returns which data these are.
     ///
     /// # Errors
     /// Data that cannot be used, and networks and stages that do not suit them or each other.
-    pub fn check(&self, base: &Path) -> Result<(), TrainError> {
+    pub fn check(&self, base: &Path) -> Result<CheckedData, TrainError> {
+        let mut data = BTreeMap::new();
         for cell in self.cells().filter(|cell| cell.seed == 0) {
             let mut before = None;
             for (stage, StagePlan { recipe, .. }) in self.stages(cell, Path::new(""))?.into_iter().enumerate()
@@ -154,10 +168,30 @@ impl ComparisonPlan {
                     Ok(summary)
                 });
                 let summary = ready.map_err(|error| self.in_cell(cell, stage, error))?;
+                // Later stages have the data of the first.
+                data.entry((cell.set, cell.method)).or_insert_with(|| summary.fingerprint.clone());
                 before = Some((recipe, summary));
             }
         }
-        Ok(())
+        Ok(CheckedData(data))
+    }
+
+    /// Refuses data that have changed since a cell was begun: a mean over seeds is one over trainings on the same data.
+    ///
+    /// # Errors
+    /// When they have, with the name of the cell.
+    pub fn require_same_data(&self, cell: CellId, root: &Path, data: &CheckedData) -> Result<(), TrainError> {
+        let CheckedData(data) = data;
+        let begun = RunDir::open(&self.stage_folder(cell, root, 0)).map(|run| DataSummary::read(&run));
+        // One that is not begun, or not whole, is begun again.
+        let Ok(Ok(begun)) = begun else { return Ok(()) };
+        if data.get(&(cell.set, cell.method)).is_none_or(|now| *now == begun.fingerprint) {
+            return Ok(());
+        }
+        Err(TrainError::Request(format!(
+            "the data have changed since the cell {} was begun: put the former ones back, or choose another --out",
+            self.name(cell)
+        )))
     }
 
     /// Changes with everything that the result of a cell depends on, but not with the place of the comparison.

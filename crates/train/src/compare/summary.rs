@@ -8,6 +8,7 @@ use super::marks::{Mark, mark};
 use super::plan::{CellId, ComparisonPlan};
 use super::recipe::CurveConfig;
 use super::record::{CREATED_BY, CellResult, CellScores};
+use crate::evaluate::in_each_network;
 use crate::recipe::Recipe;
 
 /// What a comparison found.
@@ -287,9 +288,6 @@ fn stages(cells: &[&CellScores]) -> Vec<StageMean> {
 }
 /// How samples of a recipe are drawn, in words.
 fn drawing(recipe: &Recipe) -> String {
-    let words = recipe.evaluate.sampler.words(&recipe.evaluate.solver);
-    match recipe.parts() {
-        1 => words,
-        networks => format!("{words} in each of {networks} networks"),
-    }
+    let sampler = &recipe.evaluate.sampler;
+    sampler.words(&recipe.evaluate.solver) + &in_each_network(recipe, sampler)
 }

@@ -130,6 +130,8 @@ fn seconds(records: &[Record]) -> Option<f64> {
                 session = session.map(|(start, _)| (start, start + seconds));
                 finish(&mut session, &mut total);
             }
+            // An evaluation, after the training or after a pause.
+            Event::Score { .. } => {}
             _ => session = session.map(|(start, _)| (start, record.time)),
         }
     }
@@ -165,6 +167,13 @@ mod tests {
         assert_eq!(seconds(&records), Some(17.5));
         assert_eq!(seconds(&records[..2]), Some(4.0));
         assert_eq!(seconds(&records[1..2]), None);
+        let score = thalweg_run::Score { name: "w2".into(), value: 1.0, standard_error: None, floor: None };
+        let scored = Record { time: 9000.0, event: Event::Score { step: 3, score } };
+        assert_eq!(
+            seconds(&[records[0].clone(), records[1].clone(), scored]),
+            Some(4.0),
+            "killed, scored later"
+        );
         assert_eq!(History::of(&records).loss, [[3.0, 1.0], [9.0, 1.0]]);
     }
 
