@@ -130,30 +130,40 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A table for each set: means over seeds with their standard errors.
+/// A table for each set: means over seeds with their standard errors. What students lose to their teacher is told seed by
+/// seed, which have the same noise and the same true points.
 fn tables(records: &[Value], sets: &[String]) {
     for set in sets {
         println!("\n### {set}\n");
         println!(
-            "| teacher | evaluations | W2 | floor | MMD² | floor | W2 of as many steps of Euler by the teacher |"
+            "| teacher | evaluations | W2 | floor | lost to the teacher | MMD² | floor | W2 of as many steps of Euler by \
+             the teacher |"
         );
-        println!("|---|---|---|---|---|---|---|");
+        println!("|---|---|---|---|---|---|---|---|");
         for (teacher, students) in TEACHERS {
+            let of = |number: usize| -> Vec<&Value> {
+                let of_cell = records.iter().filter(|record| {
+                    record["set"] == set.as_str()
+                        && record["teacher"] == teacher
+                        && record["students"] == json!(number)
+                });
+                of_cell.collect()
+            };
             for number in std::iter::once(&0).chain(students) {
+                let records = of(*number);
                 let values = |key: &str| -> Vec<f64> {
-                    let of_cell = records.iter().filter(|record| {
-                        record["set"] == set.as_str()
-                            && record["teacher"] == teacher
-                            && record["students"] == json!(number)
-                    });
-                    of_cell.filter_map(|record| record[key].as_f64()).collect()
+                    records.iter().filter_map(|record| record[key].as_f64()).collect()
                 };
                 let evaluations = match number {
                     0 => format!("{}, itself", with_error(&values("nfe"), 0)),
                     _ => number.to_string(),
                 };
+                let lost = match number {
+                    0 => String::new(),
+                    _ => with_error(&lost(&records, &of(0)), 3),
+                };
                 println!(
-                    "| {teacher} | {evaluations} | {} | {} | {} | {} | {} |",
+                    "| {teacher} | {evaluations} | {} | {} | {lost} | {} | {} | {} |",
                     with_error(&values("w2"), 3),
                     with_error(&values("w2_floor"), 3),
                     with_error(&values("mmd2"), 5),
@@ -163,6 +173,15 @@ fn tables(records: &[Value], sets: &[String]) {
             }
         }
     }
+}
+
+/// By how much the W2 of students is above that of their teacher, for each seed.
+fn lost(students: &[&Value], teachers: &[&Value]) -> Vec<f64> {
+    let teacher = |student: &Value| teachers.iter().find(|teacher| teacher["seed"] == student["seed"]);
+    students
+        .iter()
+        .filter_map(|student| Some(student["w2"].as_f64()? - teacher(student)?["w2"].as_f64()?))
+        .collect()
 }
 
 struct Cell<'a> {
