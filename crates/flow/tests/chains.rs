@@ -215,7 +215,8 @@ proptest! {
         prop_assert!(schedule.validate().is_ok());
         let (early, late) = (u.min(v), u.max(v));
         let (a, b) = (schedule.at(early), schedule.at(late));
-        prop_assert!(a.alpha <= b.alpha && a.sigma >= b.sigma, "{a:?}, {b:?}");
+        // Next to pure noise all sigmas are 1 but for their rounding.
+        prop_assert!(a.alpha <= b.alpha && a.sigma >= b.sigma - f64::EPSILON, "{a:?}, {b:?}");
         prop_assert!(b.alpha_dot >= 0.0 && b.sigma_dot <= 0.0 && b.wronskian() >= 0.0, "{b:?}");
         // Where the chain has left next to no data there is no time to be told.
         if a.alpha > 1e-6 && a.alpha_dot > 1e-3 * a.alpha {
