@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use serde_json::{Value, json};
-use thalweg_bench::{append, as_the_program_does, cell, is_done, records, with_error};
+use thalweg_bench::{as_the_program_does, cell, measure_once, records, with_error};
 use thalweg_run::RunDir;
 use thalweg_solve::{Method, Solver};
 use thalweg_train::{EvaluateOptions, Session, evaluate};
@@ -100,28 +100,18 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             for (teacher, evaluations) in TEACHERS {
                 let folder = arguments.out.join(format!("{name}, {teacher}, seed {seed}"));
                 let cell = Cell { set, teacher, seed, data: &arguments.data, folder: &folder };
-                let note = |students: usize, record: &dyn Fn() -> Result<Value, Box<dyn Error>>| {
-                    let keys = [
+                let keys = |students: usize| {
+                    [
                         ("set", json!(name)),
                         ("teacher", json!(teacher)),
                         ("seed", json!(seed)),
                         ("students", json!(students)),
-                    ];
-                    if is_done(&records(&out), &keys) {
-                        return Ok(());
-                    }
-                    let mut record = record()?;
-                    for (key, value) in keys {
-                        record[key] = value;
-                    }
-                    eprintln!("{record}");
-                    append(&out, &record)?;
-                    Ok::<(), Box<dyn Error>>(())
+                    ]
                 };
                 // The teacher itself, solved accurately.
-                note(0, &|| cell.teach())?;
+                measure_once(&out, keys(0), || cell.teach())?;
                 for &students in evaluations {
-                    note(students, &|| cell.learn(students))?;
+                    measure_once(&out, keys(students), || cell.learn(students))?;
                 }
             }
         }

@@ -49,6 +49,27 @@ pub fn is_done(records: &[Value], keys: &[(&str, Value)]) -> bool {
     records.iter().any(|record| keys.iter().all(|(key, value)| record.get(*key) == Some(value)))
 }
 
+/// Measures what has no record with these keys yet, shows what was found, and appends it.
+///
+/// # Errors
+/// Those of the measurement, and what the file system answers.
+#[expect(clippy::print_stderr, reason = "programs of the benchmark show what they find")]
+pub fn measure_once<const N: usize>(
+    path: &Path,
+    keys: [(&str, Value); N],
+    measure: impl FnOnce() -> Result<Value, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    if is_done(&records(path), &keys) {
+        return Ok(());
+    }
+    let mut record = measure()?;
+    for (key, value) in keys {
+        record[key] = value;
+    }
+    eprintln!("{record}");
+    Ok(append(path, &record)?)
+}
+
 /// The median of the seconds that `work` takes, over `times` calls after `warm_up` others.
 pub fn median_seconds(warm_up: usize, times: usize, mut work: impl FnMut()) -> f64 {
     for _ in 0..warm_up {

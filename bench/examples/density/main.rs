@@ -14,8 +14,8 @@ use std::time::Instant;
 use clap::Parser;
 use faer::{Mat, Side};
 use serde_json::{Value, json};
-use thalweg_bench::{append, as_the_program_does, cell, is_done, records};
-use thalweg_data::{Dataset, Split};
+use thalweg_bench::{as_the_program_does, cell, measure_once, records};
+use thalweg_data::{Batch, DataError, Dataset, Split};
 use thalweg_flow::{Divergence, ProbeLaw};
 use thalweg_metrics::{mean_and_covariance, mean_and_standard_error};
 use thalweg_ot::Points;
@@ -80,21 +80,16 @@ fn study(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 ("point_features", json!(arguments.point_features)),
                 ("changes", json!(arguments.changes)),
             ];
-            if is_done(&records(&out), &keys) || (method == "gaussian" && set.dim == 2) {
+            if method == "gaussian" && set.dim == 2 {
                 continue;
             }
             let cell = format!("{name}, {method}, seed {seed}, {batches}, {}", arguments.point_features);
             let folder = [&[cell], &arguments.changes[..]].concat();
             let folder = arguments.out.join(folder.join(", "));
-            let mut record = match method.as_str() {
-                "gaussian" => gaussian(set, seed, arguments)?,
-                _ => flow(&recipe(set, method, (seed, batches), arguments)?, arguments, &folder)?,
-            };
-            for (key, value) in keys {
-                record[key] = value;
-            }
-            eprintln!("{record}");
-            append(&out, &record)?;
+            measure_once(&out, keys, || match method.as_str() {
+                "gaussian" => gaussian(set, seed, arguments),
+                _ => flow(&recipe(set, method, (seed, batches), arguments)?, arguments, &folder),
+            })?;
         }
     }
     for name in &arguments.sets {
@@ -149,12 +144,18 @@ const POINTS: usize = 5000;
 /// Coordinates up to which divergences are exact; beyond, one probe for each point, whose noise is part of the error.
 const EXACT_UP_TO: usize = 16;
 
+/// The held-out points that likelihoods are means of, in the units of the data.
+fn held_out(dataset: &Dataset, split: Split, seed: u64) -> Result<Batch, DataError> {
+    let rows = dataset.held_out_rows(split).map_or(POINTS, |rows| rows.min(POINTS));
+    let mut points = dataset.held_out(split, Some(rows), seed)?;
+    dataset.normaliser().invert(&mut points.points);
+    Ok(points)
+}
+
 /// Minus the mean log-likelihood of held-out points, in nats and in the units of the data, with its standard error.
 fn nll(session: &Session, split: Split) -> Result<(f64, f64), Box<dyn Error>> {
     let (dataset, seed) = (&session.dataset, session.recipe.seed);
-    let rows = dataset.held_out_rows(split).map_or(POINTS, |rows| rows.min(POINTS));
-    let mut held_out = dataset.held_out(split, Some(rows), seed)?;
-    dataset.normaliser().invert(&mut held_out.points);
+    let held_out = held_out(dataset, split, seed)?;
     let divergence = match held_out.dim {
         dim if dim <= EXACT_UP_TO => Divergence::Exact {},
         _ => Divergence::Hutchinson { probes: 1, law: ProbeLaw::Rademacher },

@@ -41,6 +41,22 @@ const fn picture(name: &'static str, data: &'static str) -> Set {
     }
 }
 
+/// A table of the UCI collection.
+const fn table(name: &'static str, data: &'static str, dim: usize, width: usize, batch: usize) -> Set {
+    Set {
+        name,
+        data,
+        dim,
+        chain: (4, 0.15, 1.3),
+        more: "",
+        block: (width, 4),
+        activation: "'silu'",
+        times: "{ kind = 'stratified' }",
+        batch,
+        rate: 0.001,
+    }
+}
+
 pub const SETS: [Set; 5] = [
     picture(
         "tree",
@@ -50,32 +66,22 @@ pub const SETS: [Set; 5] = [
         "rose",
         "target = { kind = 'image', path = 'toy2d/img_rose.png', texture = 'smooth', aspect = 'stretch' }",
     ),
-    Set {
-        name: "kin8nm",
-        data: "target = { kind = 'file', path = 'kin8nm.npz', member = 'x' }
-               split = { kind = 'members', test = 'test_SEED', validation = 'validation_SEED' }",
-        dim: 9,
-        chain: (4, 0.15, 1.3),
-        more: "",
-        block: (128, 4),
-        activation: "'silu'",
-        times: "{ kind = 'stratified' }",
-        batch: 512,
-        rate: 0.001,
-    },
-    Set {
-        name: "protein",
-        data: "target = { kind = 'file', path = 'protein.npz', member = 'x' }
-               split = { kind = 'members', test = 'test_SEED', validation = 'validation_SEED' }",
-        dim: 10,
-        chain: (4, 0.15, 1.3),
-        more: "",
-        block: (256, 4),
-        activation: "'silu'",
-        times: "{ kind = 'stratified' }",
-        batch: 1024,
-        rate: 0.001,
-    },
+    table(
+        "kin8nm",
+        "target = { kind = 'file', path = 'kin8nm.npz', member = 'x' }
+         split = { kind = 'members', test = 'test_SEED', validation = 'validation_SEED' }",
+        9,
+        128,
+        512,
+    ),
+    table(
+        "protein",
+        "target = { kind = 'file', path = 'protein.npz', member = 'x' }
+         split = { kind = 'members', test = 'test_SEED', validation = 'validation_SEED' }",
+        10,
+        256,
+        1024,
+    ),
     Set {
         name: "patches",
         data: "target = { kind = 'file', path = 'patches.npz', member = 'x' }

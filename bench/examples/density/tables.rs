@@ -11,7 +11,7 @@ use thalweg_metrics::mean_and_standard_error;
 use thalweg_plot::{ErrorBars, Figure, Line, Reference, Tone};
 
 use crate::sets::{METHODS, Set, recipe};
-use crate::{Arguments, POINTS};
+use crate::{Arguments, held_out};
 
 /// Prints the table of a set and draws `SET.svg`, which shows quality against steps.
 pub fn write(set: &Set, records: &[Value], arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -139,11 +139,9 @@ fn figure(set: &Set, records: &[&Value], entropy: Option<f64>) -> Figure {
 fn entropy(set: &Set, arguments: &Arguments) -> Result<Option<f64>, Box<dyn Error>> {
     let recipe = cell::recipe(&recipe(set, "fm", (0, 1), arguments)?, [], None)?.recipe;
     let dataset = Dataset::load(&recipe.data, 0, &arguments.data)?;
-    let rows = dataset.held_out_rows(Split::Test).map_or(POINTS, |rows| rows.min(POINTS));
-    let mut held_out = dataset.held_out(Split::Test, Some(rows), 0)?;
-    dataset.normaliser().invert(&mut held_out.points);
+    let points = held_out(&dataset, Split::Test, 0)?.points;
     let surprise: Option<Vec<f64>> =
-        held_out.points.chunks_exact(set.dim).map(|point| dataset.log_density(point).map(|p| -p)).collect();
+        points.chunks_exact(set.dim).map(|point| dataset.log_density(point).map(|p| -p)).collect();
     Ok(match surprise {
         Some(surprise) => Some(mean_and_standard_error(&surprise)?.0),
         None => None,

@@ -40,7 +40,7 @@ impl RunDir {
     /// run and no comparison: to go on with a run, [`open`](RunDir::open) it.
     ///
     /// # Errors
-    /// A file at `path` or above it, a folder that holds a run, a place where nothing can be written.
+    /// A file at `path` or above it, a folder that holds a run or a comparison, a place where nothing can be written.
     pub fn create(path: &Path) -> Result<Self, RunError> {
         if path.exists() && !path.is_dir() {
             return Err(RunError::NotAFolder(path.to_path_buf()));

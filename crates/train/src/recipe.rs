@@ -427,7 +427,7 @@ impl EvaluateConfig {
 /// Samples of which a matrix of distances takes 3 GB.
 const MOST_SAMPLES: usize = 20_000;
 
-/// The data's own complaint, with the path of its field.
+/// The network's own complaint, with the path of its key.
 fn of_model(error: NetError) -> Invalid {
     match error {
         NetError::Config { key, value, expected } => {
@@ -437,6 +437,7 @@ fn of_model(error: NetError) -> Invalid {
     }
 }
 
+/// The data's own complaint, with the path of its field.
 fn of_data(error: DataError) -> Invalid {
     match error {
         DataError::Config { field, reason } => Invalid::new(format!("data.{field}"), reason),

@@ -58,11 +58,11 @@ impl Session {
             }
         }
         let start = recipe.from.as_ref().filter(|_| !recipe.is_distilled());
-        let start = start.map(|from| base::load(from, &recipe, &summary)).transpose()?;
-        let start = start.map(|(flow, of_flow)| {
-            warnings.extend(of_flow);
-            flow
-        });
+        let start =
+            start.map(|from| base::load(from, &recipe, &summary)).transpose()?.map(|(flow, of_flow)| {
+                warnings.extend(of_flow);
+                flow
+            });
         let run = RunDir::create(out)?;
         let lock = run.lock()?;
         summary.write(&run)?;
